@@ -1,0 +1,1 @@
+//! Reading recordings: WAV through hound, everything else through symphonia.

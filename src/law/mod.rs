@@ -1,0 +1,179 @@
+//! Gain laws: how a gain control computes its gain from what it hears.
+//!
+//! A law is one piece of code with a forward step (level in, gain out). Everything reuses it: *simulate* runs it on
+//! the clean signal, *invert* runs it on the recorded one with `x = y/g` of what it has already decided, *fit*
+//! searches its constants. To add a law, write a file here and add it to [`families`].
+//!
+//! # What a law hears
+//! One signed sample per instant, the *drive*: the sample of the channel that is loudest at that instant. For mono
+//! recordings it is the signal itself. All channels receive the same gain.
+//!
+//! # Scale
+//! A recording fixes its law only up to a constant gain, so laws speak in the recording's own scale: thresholds are
+//! levels in dBFS *of the recording*, and a make-up gain is folded into them. Laws of devices that fix an absolute
+//! scale have an explicit `volume` parameter where a later stage may have changed it.
+
+use serde::Serialize;
+use std::sync::Arc;
+
+/// How a parameter is spread over its range when it is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scale {
+    /// Evenly.
+    Linear,
+    /// Evenly in its logarithm; the range is positive.
+    Log,
+    /// Whole numbers only.
+    Integer,
+}
+
+/// One constant of a law: name, unit, range and meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Parameter {
+    /// Name as typed in `--law NAME:name=value`, with the unit as suffix (`attack_s`, `threshold_db`).
+    pub name: &'static str,
+    /// Unit for people: `dB`, `s`, `dB/s`, or empty.
+    pub unit: &'static str,
+    /// Smallest value.
+    pub low: f64,
+    /// Largest value.
+    pub high: f64,
+    /// A plausible device's value.
+    pub default: f64,
+    /// Spread over the range.
+    pub scale: Scale,
+    /// What it is, in a few words, and where its range comes from.
+    pub meaning: &'static str,
+}
+
+/// A family of gain controls that differ in their constants only.
+pub trait Law: std::fmt::Debug + Send + Sync {
+    /// Short name in lower case with hyphens, as typed after `--law`.
+    fn name(&self) -> &'static str;
+
+    /// One sentence: what kind of device it describes, and the source of its formulas.
+    fn summary(&self) -> &'static str;
+
+    /// Its constants, in the order that [`Law::start`] takes them.
+    fn parameters(&self) -> &'static [Parameter];
+
+    /// Whether it has a region of infinite ratio, where the output no longer tells the input and the inverse is only
+    /// a guess that other evidence must correct.
+    fn has_ceiling(&self) -> bool {
+        false
+    }
+
+    /// Starts the law with one value per parameter; values outside their ranges are clamped.
+    fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl>;
+}
+
+/// A law at work on one recording, sample after sample.
+///
+/// Blocks of any length may be passed, in order. The `k`-th gain that comes out (counted over all calls) belongs to
+/// sample `k - latency_samples()`. Gains are amplitude factors, positive and finite for any finite input.
+pub trait GainControl: Send {
+    /// Samples by which the gains come late; 0 for laws that need no look-ahead and no blocks.
+    fn latency_samples(&self) -> usize {
+        0
+    }
+
+    /// The gain for each sample of what the device heard. `drive` and `gain` have the same length.
+    fn forward(&mut self, drive: &[f32], gain: &mut [f32]);
+
+    /// The gain that each sample of what the device *recorded* has received, so that `x = y / g`.
+    fn inverse(&mut self, recorded: &[f32], gain: &mut [f32]);
+}
+
+/// One constant with its confidence.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FittedParameter {
+    /// As in [`Parameter::name`].
+    pub name: String,
+    /// As in [`Parameter::unit`].
+    pub unit: String,
+    /// Best value.
+    pub value: f64,
+    /// Lower edge of the 90 % band.
+    pub lower: f64,
+    /// Upper edge of the 90 % band.
+    pub upper: f64,
+}
+
+/// A law with its constants, as found in a recording or given by the user.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LawFit {
+    /// As in [`Law::name`].
+    pub name: String,
+    /// Every parameter, in the law's order.
+    pub parameters: Vec<FittedParameter>,
+}
+
+impl LawFit {
+    /// The values alone, in the law's order.
+    #[must_use]
+    pub fn values(&self) -> Vec<f64> {
+        self.parameters.iter().map(|p| p.value).collect()
+    }
+}
+
+/// Every law family that is searched by default.
+#[must_use]
+pub fn families() -> Vec<Arc<dyn Law>> {
+    vec![]
+}
+
+/// Which way a law runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From what the device heard.
+    Forward,
+    /// From what the device recorded.
+    Inverse,
+}
+
+/// Samples handed to a law at a time: long enough that calls cost nothing, short enough to stay in the cache.
+const BLOCK_SAMPLES: usize = 1024;
+
+/// Runs a law over a whole recording and returns the gain of every sample, latency removed.
+#[must_use]
+pub fn gain_of(
+    law: &dyn Law,
+    values: &[f64],
+    sample_rate_hz: f64,
+    drive: &[f32],
+    direction: Direction,
+) -> Vec<f32> {
+    let mut running = law.start(values, sample_rate_hz);
+    let latency = running.latency_samples();
+    let mut out = Vec::with_capacity(drive.len() + latency);
+    let mut gain = vec![1f32; BLOCK_SAMPLES];
+    let silence = vec![0f32; latency];
+    for block in drive
+        .chunks(BLOCK_SAMPLES)
+        .chain(silence.chunks(BLOCK_SAMPLES))
+    {
+        let gain = &mut gain[..block.len()];
+        match direction {
+            Direction::Forward => running.forward(block, gain),
+            Direction::Inverse => running.inverse(block, gain),
+        }
+        out.extend_from_slice(gain);
+    }
+    out.drain(..latency);
+    out
+}
+
+/// The signed sample of the loudest channel at every instant: what a linked gain control hears.
+#[must_use]
+pub fn drive(channels: &[Vec<f32>]) -> Vec<f32> {
+    let mut out = channels[0].clone();
+    for channel in &channels[1..] {
+        for (loudest, x) in out.iter_mut().zip(channel) {
+            if x.abs() > loudest.abs() {
+                *loudest = *x;
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,2 @@
+//! The `agcfix` program.
+fn main() {}

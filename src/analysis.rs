@@ -179,16 +179,10 @@ impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Short { duration_s } => {
-                write!(
-                    f,
-                    "only {duration_s:.1} s of sound: record at least 20 s for a sure verdict"
-                )
+                write!(f, "only {duration_s:.1} s of sound: record at least 20 s for a sure verdict")
             }
             Self::Clipped { sample_len } => {
-                write!(
-                    f,
-                    "{sample_len} samples are clipped: their peaks are lost; record with less gain"
-                )
+                write!(f, "{sample_len} samples are clipped: their peaks are lost; record with less gain")
             }
             Self::Damaged { what } => write!(f, "{what}; what could be decoded was used"),
         }

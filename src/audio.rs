@@ -27,33 +27,18 @@ impl Audio {
     /// a sample is not finite (the message names the first such sample).
     pub fn new(sample_rate_hz: u32, channels: Vec<Vec<f32>>) -> Result<Self, Error> {
         let invalid = |what: &str, cause: String, remedy: &str| {
-            Err(Error::Invalid {
-                what: what.to_owned(),
-                cause,
-                remedy: remedy.to_owned(),
-            })
+            Err(Error::Invalid { what: what.to_owned(), cause, remedy: remedy.to_owned() })
         };
         if !(MIN_SAMPLE_RATE_HZ..=MAX_SAMPLE_RATE_HZ).contains(&sample_rate_hz) {
-            return invalid(
-                "sample rate",
-                format!("{sample_rate_hz} Hz"),
-                "8000 to 192000 Hz can be analysed",
-            );
+            return invalid("sample rate", format!("{sample_rate_hz} Hz"), "8000 to 192000 Hz can be analysed");
         }
         if channels.is_empty() || channels.len() > MAX_CHANNELS {
-            return invalid(
-                "channels",
-                format!("{} of them", channels.len()),
-                "1 to 8 can be analysed together",
-            );
+            return invalid("channels", format!("{} of them", channels.len()), "1 to 8 can be analysed together");
         }
         let sample_len = channels[0].len();
         for (c, channel) in channels.iter().enumerate() {
             if channel.len() != sample_len {
-                let cause = format!(
-                    "channel {c} has {} samples, channel 0 has {sample_len}",
-                    channel.len()
-                );
+                let cause = format!("channel {c} has {} samples, channel 0 has {sample_len}", channel.len());
                 return invalid("channels", cause, "give all channels the same length");
             }
             if let Some(n) = channel.iter().position(|x| !x.is_finite()) {
@@ -61,10 +46,7 @@ impl Audio {
                 return invalid("samples", cause, "replace samples that are not finite");
             }
         }
-        Ok(Self {
-            sample_rate_hz,
-            channels,
-        })
+        Ok(Self { sample_rate_hz, channels })
     }
 
     /// Samples per second.

@@ -137,22 +137,13 @@ const BLOCK_SAMPLES: usize = 1024;
 
 /// Runs a law over a whole recording and returns the gain of every sample, latency removed.
 #[must_use]
-pub fn gain_of(
-    law: &dyn Law,
-    values: &[f64],
-    sample_rate_hz: f64,
-    drive: &[f32],
-    direction: Direction,
-) -> Vec<f32> {
+pub fn gain_of(law: &dyn Law, values: &[f64], sample_rate_hz: f64, drive: &[f32], direction: Direction) -> Vec<f32> {
     let mut running = law.start(values, sample_rate_hz);
     let latency = running.latency_samples();
     let mut out = Vec::with_capacity(drive.len() + latency);
     let mut gain = vec![1f32; BLOCK_SAMPLES];
     let silence = vec![0f32; latency];
-    for block in drive
-        .chunks(BLOCK_SAMPLES)
-        .chain(silence.chunks(BLOCK_SAMPLES))
-    {
+    for block in drive.chunks(BLOCK_SAMPLES).chain(silence.chunks(BLOCK_SAMPLES)) {
         let gain = &mut gain[..block.len()];
         match direction {
             Direction::Forward => running.forward(block, gain),

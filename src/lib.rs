@@ -26,6 +26,7 @@ pub mod peaks;
 pub mod partials;
 pub mod decay;
 pub mod law;
+pub mod evidence;
 pub mod progress;
 pub mod report;
 pub mod restore;

@@ -421,7 +421,7 @@ mod tests {
             law.start(&values, 48_000.0).inverse_coarse(&recorded, &mut gain);
             let square = truth.iter().zip(&gain).map(|(f, i)| (20.0 * (f / i).log10()).powi(2)).sum::<f32>();
             let rms = (square / truth.len() as f32).sqrt();
-            assert!(rms < 0.1, "{}: {rms} dB", law.name());
+            assert!(rms < 0.2, "{}: {rms} dB", law.name());
         }
     }
 

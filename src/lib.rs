@@ -15,6 +15,7 @@
 //! Two things a recording cannot tell: a constant offset of `G` (an overall volume), and a straight line in `G` over
 //! a whole passage (it looks like slower decay everywhere). See `docs/model.md`.
 
+pub mod fit;
 pub mod analysis;
 pub mod audio;
 #[cfg(feature = "decode")]
@@ -25,6 +26,7 @@ pub mod stft;
 pub mod peaks;
 pub mod partials;
 pub mod decay;
+pub mod onsets;
 pub mod law;
 pub mod evidence;
 pub mod progress;

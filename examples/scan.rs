@@ -42,25 +42,27 @@ fn main() {
             meta["reference"].as_str().unwrap().replace(".flac", ".wav") };
         let reference = read(&format!("/tmp/bench/{reference}"));
         let reference = if name.starts_with("prelude") { let c = reference.channels(); Audio::new(48000, vec![c[0].iter().zip(&c[1]).map(|(a, b)| (a + b) / 2.0).collect()]).unwrap() } else { reference };
-        let g = gain_truth(&phone, &reference);
+        let g = if name.starts_with("prelude-ph") { let t = std::fs::read_to_string(format!("/work/shared/fixtures/{name}.gain.csv")).unwrap(); let mut v: Vec<f64> = t.lines().skip(1).map(|l| l.split(',').nth(1).unwrap().parse().unwrap()).collect(); v.truncate(phone.sample_len() / 480); v } else { gain_truth(&phone, &reference) };
         let stft = stft::Stft::new(&stft::StftConfig::default(), 48000.0).unwrap();
         let t0 = std::time::Instant::now();
         let parts = partials::follow(&phone, &stft, &Default::default(), &Default::default(), &()).unwrap();
         let mut ec = evidence::EvidenceConfig::default();
-        ec.scale_db = env("SCALE", ec.scale_db);
+        ec.scale_db = env("SCALE", ec.scale_db); ec.second_stage_s = env("TAU", ec.second_stage_s); ec.second_stage_db = env("CS", ec.second_stage_db);
+        let mut dc = decay::DecayConfig::default();
+        dc.onset_db = env("ONSET", dc.onset_db as f64) as f32; dc.min_s = env("MIN", dc.min_s); dc.damper_db_per_s = env("DAMP", 60.0); dc.skip_s = env("SKIP", 0.03); dc.max_s = env("MAXS", 30.0);
         let mut fc = fit::FitConfig::default();
         fc.step_weight = env("STEPW", fc.step_weight);
         fc.generations = env("GEN", fc.generations as f64) as usize;
         let nl = env("LAWS", 1.0) as usize;
         fc.laws.truncate(nl);
         if let Ok(l) = std::env::var("LAW") { fc.laws = law::families().into_iter().filter(|x| x.name() == l).collect(); }
-        let w = fit::Weighing::new(&phone, &stft, &parts, &[], &Default::default(), &ec, &Default::default(), fc.step_weight);
+        let w = fit::Weighing::new(&phone, &stft, &parts, &[], &dc, &ec, &Default::default(), fc.step_weight);
         let s = fit::search(&w, &fc, &()).unwrap();
         let null = w.null();
         let mut best = s.candidates[0].clone();
         let mut w1 = None;
         if env("RESEG", 1.0) > 0.0 {
-            let w2 = fit::Weighing::new(&phone, &stft, &parts, &best.gain_db, &Default::default(), &ec, &Default::default(), fc.step_weight);
+            let w2 = fit::Weighing::new(&phone, &stft, &parts, &best.gain_db, &dc, &ec, &Default::default(), fc.step_weight);
             let law = &fc.laws[best.law_index];
             let p = fit::search::polish(&fit::search::position_of(law.parameters(), &best.values), 0.03, 100, |u| { let v = fit::search::values_at(law.parameters(), u); let gg = w2.frame_gain_db(law.as_ref(), &v, true); w2.weigh(best.law_index, v, gg).loss });
             let v = fit::search::values_at(law.parameters(), &p.position);

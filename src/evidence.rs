@@ -23,7 +23,7 @@ pub struct EvidenceConfig {
 
 impl Default for EvidenceConfig {
     fn default() -> Self {
-        Self { scale_db: 0.7, second_stage_s: 0.4, second_stage_db: 10.0, round_len: 4 }
+        Self { scale_db: 0.5, second_stage_s: 0.4, second_stage_db: 10.0, round_len: 4 }
     }
 }
 

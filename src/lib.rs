@@ -21,6 +21,7 @@ pub mod audio;
 pub mod decode;
 pub mod encode;
 pub mod error;
+pub mod gain_csv;
 pub mod law;
 pub mod progress;
 pub mod report;

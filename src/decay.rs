@@ -95,12 +95,7 @@ pub fn segments(partials: &Partials, gain_db: &[f32], hop_s: f64, config: &Decay
 const DAMPER_FRAMES: usize = 16;
 
 /// End of the undamped part of `points`.
-fn damper(
-    level: impl Fn(usize) -> f32,
-    points: std::ops::Range<usize>,
-    hop_s: f64,
-    config: &DecayConfig,
-) -> usize {
+fn damper(level: impl Fn(usize) -> f32, points: std::ops::Range<usize>, hop_s: f64, config: &DecayConfig) -> usize {
     let half_fall = (config.damper_db_per_s * hop_s * (DAMPER_FRAMES / 2) as f64) as f32;
     (points.start..points.end.saturating_sub(DAMPER_FRAMES).max(points.start))
         .find(|&i| {

@@ -82,6 +82,9 @@ pub struct Candidate {
     pub gain_db: Vec<f32>,
 }
 
+/// What steps at onsets scatter by where no gain moves, in dB: other notes beat against the partials that vote.
+const STEP_FLOOR_DB: f64 = 0.4;
+
 /// Gains that swing further than this, in dB, belong to no device and are walled off.
 const WIDEST_SWING_DB: f32 = 45.0;
 
@@ -166,18 +169,48 @@ impl Weighing {
 
     /// Loss of the onset steps: robust squared distance between measured and predicted step, in standard errors.
     fn step_loss(&self, gain_db: &[f32]) -> f64 {
-        // What onsets scatter by where no gain moves: other notes beat against the partials that vote.
-        const FLOOR_DB: f64 = 0.4;
         self.step_weight
             * self
                 .steps
                 .iter()
                 .filter_map(|s| {
                     let predicted = onsets::predicted_step(gain_db, s.onset_frame, self.hop_s, &self.step_config)?;
-                    let r = (s.step_db - predicted) / (s.error_db.hypot(FLOOR_DB));
+                    let r = (s.step_db - predicted) / (s.error_db.hypot(STEP_FLOOR_DB));
                     Some((r * r).ln_1p())
                 })
                 .sum::<f64>()
+    }
+
+    /// Slope of the measured on the predicted onset steps, with its standard error (robust against unequal
+    /// scatter): 1 where the gain is right, 0 where there is none. Absent with fewer than 5 onsets.
+    #[must_use]
+    pub fn step_slope(&self, gain_db: &[f32]) -> Option<(f64, f64)> {
+        let pairs = self
+            .steps
+            .iter()
+            .filter_map(|s| {
+                let predicted = onsets::predicted_step(gain_db, s.onset_frame, self.hop_s, &self.step_config)?;
+                Some((predicted, s.step_db, 1.0 / (s.error_db * s.error_db + STEP_FLOOR_DB * STEP_FLOOR_DB)))
+            })
+            .collect::<Vec<_>>();
+        let square = pairs.iter().map(|(p, _, w)| w * p * p).sum::<f64>();
+        if pairs.len() < 5 || square <= 0.0 {
+            return None;
+        }
+        let slope = pairs.iter().map(|(p, m, w)| w * p * m).sum::<f64>() / square;
+        let scatter = pairs.iter().map(|(p, m, w)| (w * p * (m - slope * p)).powi(2)).sum::<f64>();
+        Some((slope, scatter.sqrt() / square))
+    }
+
+    /// Weighted mean of the measured steps over its standard error. Gain controls fall at onsets and rise between
+    /// them, so it is far below zero where one is at work. No law is assumed.
+    #[must_use]
+    pub fn dip_ratio(&self) -> f64 {
+        let weight = |s: &Step| 1.0 / (s.error_db * s.error_db + STEP_FLOOR_DB * STEP_FLOOR_DB);
+        let total = self.steps.iter().map(weight).sum::<f64>();
+        let mean = self.steps.iter().map(|s| weight(s) * s.step_db).sum::<f64>() / total;
+        let scatter = self.steps.iter().map(|s| (weight(s) * (s.step_db - mean)).powi(2)).sum::<f64>().sqrt() / total;
+        if self.steps.len() < 5 || scatter <= 0.0 { 0.0 } else { mean / scatter }
     }
 
     /// No gain at all.
@@ -262,9 +295,7 @@ pub fn search(weighing: &Weighing, config: &FitConfig, observer: &dyn Observer) 
                 let known = config.laws[kin.best.law_index].parameters();
                 let centre = parameters
                     .iter()
-                    .map(|p| {
-                        known.iter().position(|k| k.name == p.name).map_or(p.default, |k| kin.best.values[k])
-                    })
+                    .map(|p| known.iter().position(|k| k.name == p.name).map_or(p.default, |k| kin.best.values[k]))
                     .collect::<Vec<_>>();
                 let centre = position_of(parameters, &centre);
                 let mut positions = latin_hypercube(members, dimensions, &mut random);
@@ -279,8 +310,7 @@ pub fn search(weighing: &Weighing, config: &FitConfig, observer: &dyn Observer) 
         };
         let mut evaluation_len = positions.len();
         let scored = map_all(&positions, &score);
-        let mut population =
-            positions.drain(..).zip(&scored).map(|(p, c)| (p, c.loss)).collect::<Vec<_>>();
+        let mut population = positions.drain(..).zip(&scored).map(|(p, c)| (p, c.loss)).collect::<Vec<_>>();
         population.sort_by(|a, b| a.1.total_cmp(&b.1));
         population.truncate(members);
         pool.extend(scored);
@@ -331,6 +361,26 @@ pub fn search(weighing: &Weighing, config: &FitConfig, observer: &dyn Observer) 
         families.push(FamilySearch { best, evaluation_len, termination });
     }
     Ok(Search { families, candidates: pool })
+}
+
+/// Evaluations spent on settling the constants.
+const SETTLING_EVALUATIONS: usize = 90;
+
+/// Polishes the leader of a search on other cuts of the partials, with the exact inverse.
+#[must_use]
+pub fn settle(again: &Weighing, search: &Search, config: &FitConfig) -> Candidate {
+    let leader = &search.candidates[0];
+    let law = &config.laws[leader.law_index];
+    let parameters = law.parameters();
+    let score = |position: &[f64]| {
+        let values = values_at(parameters, position);
+        let gain_db = again.frame_gain_db(law.as_ref(), &values, true);
+        again.weigh(leader.law_index, values, gain_db).loss
+    };
+    let polished = polish(&position_of(parameters, &leader.values), 0.03, SETTLING_EVALUATIONS, score);
+    let values = values_at(parameters, &polished.position);
+    let gain_db = again.frame_gain_db(law.as_ref(), &values, false);
+    again.weigh(leader.law_index, values, gain_db)
 }
 
 /// Keeps the best.

@@ -162,15 +162,13 @@ pub fn polish(start: &[f64], edge: f64, max_evaluations: usize, cost: impl Fn(&[
     let solver = NelderMead::new(simplex).with_sd_tolerance(tolerance);
     // A Nelder-Mead iteration costs about 1.6 evaluations.
     let iterations = (max_evaluations as f64 / 1.6) as u64;
-    let outcome = solver
-        .map_err(|e| e.to_string())
-        .and_then(|solver| {
-            Executor::new(Cost(&counted), solver)
-                .configure(|state| state.max_iters(iterations))
-                .timer(false)
-                .run()
-                .map_err(|e| e.to_string())
-        });
+    let outcome = solver.map_err(|e| e.to_string()).and_then(|solver| {
+        Executor::new(Cost(&counted), solver)
+            .configure(|state| state.max_iters(iterations))
+            .timer(false)
+            .run()
+            .map_err(|e| e.to_string())
+    });
     match outcome {
         Ok(result) => {
             let state = result.state();

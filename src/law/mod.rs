@@ -58,7 +58,7 @@ pub trait Law: std::fmt::Debug + Send + Sync {
     fn summary(&self) -> &'static str;
 
     /// Its constants, in the order that [`Law::start`] takes them.
-    fn parameters(&self) -> &'static [Parameter];
+    fn parameters(&self) -> &[Parameter];
 
     /// Whether it has a region of infinite ratio, where the output no longer tells the input and the inverse is only
     /// a guess that other evidence must correct.

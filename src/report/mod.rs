@@ -1,1 +1,7 @@
-//! What people and programs get to see: JSON, CSV, labels, the picture.
+//! What people and programs get to see: JSON, CSV, labels, the summary, the picture.
+
+#[cfg(feature = "plot")]
+pub mod plot;
+#[cfg(test)]
+mod specimen;
+pub mod story;

@@ -13,6 +13,8 @@
 //! levels in dBFS *of the recording*, and a make-up gain is folded into them. Laws of devices that fix an absolute
 //! scale have an explicit `volume` parameter where a later stage may have changed it.
 
+pub mod compressor;
+
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -83,6 +85,12 @@ pub trait GainControl: Send {
 
     /// The gain that each sample of what the device *recorded* has received, so that `x = y / g`.
     fn inverse(&mut self, recorded: &[f32], gain: &mut [f32]);
+
+    /// As [`GainControl::inverse`], to within about 0.2 dB rms and as fast as possible: for searching. One recording
+    /// is run either coarsely or exactly, never both.
+    fn inverse_coarse(&mut self, recorded: &[f32], gain: &mut [f32]) {
+        self.inverse(recorded, gain);
+    }
 }
 
 /// One constant with its confidence.
@@ -120,7 +128,7 @@ impl LawFit {
 /// Every law family that is searched by default.
 #[must_use]
 pub fn families() -> Vec<Arc<dyn Law>> {
-    vec![]
+    compressor::Compressor::ALL.map(|law| Arc::new(law) as Arc<dyn Law>).to_vec()
 }
 
 /// Which way a law runs.

@@ -25,6 +25,7 @@ pub mod stft;
 pub mod peaks;
 pub mod partials;
 pub mod decay;
+pub mod gain_csv;
 pub mod law;
 pub mod evidence;
 pub mod progress;

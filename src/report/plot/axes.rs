@@ -56,11 +56,6 @@ impl Axis {
         (self.low..=self.high).contains(&value)
     }
 
-    /// Value at the lower end.
-    pub(super) fn low(&self) -> f64 {
-        self.low
-    }
-
     /// Value at the upper end.
     pub(super) fn high(&self) -> f64 {
         self.high

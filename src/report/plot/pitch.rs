@@ -6,6 +6,7 @@ use super::legend::{Key, legend};
 use super::palette::{AFTER, GREY, INK, PAPER};
 use super::scene::{Anchor, Point, Scene, Text, Weight};
 use crate::analysis::{Analysis, DecaySegment};
+use crate::decay::EXPECTED_DECAY;
 use crate::units::midi_key_from_hz;
 
 /// Frequencies shown, in Hz: from below the lowest key to the highest partials that are followed.
@@ -15,12 +16,8 @@ const RANGE_DB_PER_S: (f64, f64) = (0.7, 300.0);
 /// Most decays drawn as dots; beyond it they are thinned evenly.
 const MOST_DOTS: usize = 4_000;
 
-/// Slow-stage decay of a string's lowest partials by MIDI key, in dB/s: centres of what is published for pianos.
-///
-/// **Source.** Weinreich 1977; Cheng, Dixon, Mauch 2015; Bensa 2003; calibrations of the CLM and Faust-STK pianos.
-const SLOW_STAGE: [(f64, f64); 7] =
-    [(21.0, 3.0), (36.0, 5.0), (48.0, 7.0), (60.0, 9.0), (72.0, 10.0), (84.0, 12.0), (96.0, 13.0)];
-/// Spread of that decay between strings and instruments, as the standard deviation of its logarithm.
+/// Spread of that decay between strings and instruments, as the standard deviation of its logarithm (see
+/// [`EXPECTED_DECAY`]).
 const SLOW_STAGE_SIGMA: f64 = 0.6;
 /// The prompt stage decays this many times faster (same sources).
 const PROMPT_STAGE_FACTOR: f64 = 3.0;
@@ -30,8 +27,8 @@ const SIGMAS_90: f64 = 1.645;
 /// Slow-stage decay in dB/s that is expected at a frequency: straight lines between the keys of [`SLOW_STAGE`].
 fn expected_db_per_s(frequency_hz: f64) -> f64 {
     let key = midi_key_from_hz(frequency_hz);
-    let pair = SLOW_STAGE.windows(2).find(|pair| key <= pair[1].0);
-    let [(low_key, low), (high_key, high)] = pair.map_or([SLOW_STAGE[5], SLOW_STAGE[6]], |pair| [pair[0], pair[1]]);
+    let pair = EXPECTED_DECAY.windows(2).find(|pair| key <= pair[1].0);
+    let [(low_key, low), (high_key, high)] = pair.map_or([EXPECTED_DECAY[5], EXPECTED_DECAY[6]], |pair| [pair[0], pair[1]]);
     let share = ((key - low_key) / (high_key - low_key)).clamp(0.0, 1.0);
     low + share * (high - low)
 }
@@ -119,7 +116,7 @@ mod tests {
     #[test]
     fn the_expected_decay_is_that_of_the_table_and_flat_beyond_it() {
         let hz = |key: f64| 440.0 * 2f64.powf((key - 69.0) / 12.0);
-        for (key, decay) in SLOW_STAGE {
+        for (key, decay) in EXPECTED_DECAY {
             assert!((expected_db_per_s(hz(key)) - decay).abs() < 1e-9);
         }
         assert!((expected_db_per_s(hz(66.0)) - 9.5).abs() < 1e-9);

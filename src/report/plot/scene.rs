@@ -89,19 +89,6 @@ impl Scene {
         }
     }
 
-    /// A line of dashes from `from` to `to`.
-    pub(super) fn dashes(&mut self, from: Point, to: Point, width: f64, colour: Colour) {
-        const DASH: f64 = 6.0;
-        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
-        let length = dx.hypot(dy);
-        let dash_len = (length / (2.0 * DASH)) as usize;
-        for i in 0..dash_len {
-            let along = |pixels: f64| (from.0 + dx * pixels / length, from.1 + dy * pixels / length);
-            let start = 2.0 * DASH * i as f64;
-            self.line(vec![along(start), along(start + DASH)], width, colour);
-        }
-    }
-
     pub(super) fn area(&mut self, points: Vec<Point>, colour: Colour) {
         if points.len() > 2 {
             self.shapes.push(Shape::Area { points, colour });

@@ -157,7 +157,9 @@ impl Evidence {
                 if round == 0 { 1.0 } else { 1.0 / (1.0 + r * r) }
             };
             let whole = len - len % LANES;
-            for ((t, e), z) in lag[..whole].chunks_exact(LANES).zip(early.chunks_exact(LANES)).zip(z.chunks_exact(LANES)) {
+            for ((t, e), z) in
+                lag[..whole].chunks_exact(LANES).zip(early.chunks_exact(LANES)).zip(z.chunks_exact(LANES))
+            {
                 for k in 0..LANES {
                     add(k, weight(t[k], e[k], z[k]), t[k], e[k], z[k]);
                 }
@@ -192,9 +194,15 @@ const LANES: usize = 8;
 /// Solves the 3x3 normal equations `[[w, t, e], [t, tt, te], [e, te, ee + ridge]] β = [z, tz, ez]`.
 fn solve(m: &[f64; 9], ridge: f64) -> Option<[f32; 3]> {
     let normal = nalgebra::Matrix3::new(
-        m[0] + 1e-9, m[1], m[2], //
-        m[1], m[3] + 1e-6, m[4], //
-        m[2], m[4], m[5] + ridge,
+        m[0] + 1e-9,
+        m[1],
+        m[2], //
+        m[1],
+        m[3] + 1e-6,
+        m[4], //
+        m[2],
+        m[4],
+        m[5] + ridge,
     );
     let right = nalgebra::Vector3::new(m[6], m[7], m[8]);
     let solution = normal.cholesky()?.solve(&right);

@@ -17,20 +17,20 @@
 
 pub mod analysis;
 pub mod audio;
+pub mod decay;
 #[cfg(feature = "decode")]
 pub mod decode;
 pub mod encode;
 pub mod error;
-pub mod stft;
-pub mod peaks;
-pub mod partials;
-pub mod decay;
+pub mod evidence;
 pub mod gain_csv;
 pub mod law;
-pub mod evidence;
+pub mod partials;
+pub mod peaks;
 pub mod progress;
 pub mod report;
 pub mod restore;
+pub mod stft;
 pub mod units;
 
 pub use analysis::{Analysis, Verdict};

@@ -74,8 +74,7 @@ impl Stft {
         check("hop", config.hop_s, 0.002, 0.05)?;
         let window_samples = smooth_even_length(config.window_s * sample_rate_hz);
         let hop_samples = (config.hop_s * sample_rate_hz).round() as usize;
-        let unnormalised =
-            |n: usize| 0.5 - 0.5 * (2.0 * PI * n as f64 / window_samples as f64).cos();
+        let unnormalised = |n: usize| 0.5 - 0.5 * (2.0 * PI * n as f64 / window_samples as f64).cos();
         // A sine of amplitude 1 shows as power 1 in its peak's bin.
         let scale = 2.0 / (0..window_samples).map(unnormalised).sum::<f64>();
         let window = (0..window_samples).map(|n| (unnormalised(n) * scale) as f32).collect();
@@ -122,7 +121,8 @@ impl Stft {
     /// Time of a frame: its window's centre, in seconds.
     #[must_use]
     pub fn frame_time_s(&self, frame_index: usize) -> f64 {
-        (frame_index * self.hop_samples) as f64 / self.sample_rate_hz + 0.5 * self.window.len() as f64 / self.sample_rate_hz
+        (frame_index * self.hop_samples) as f64 / self.sample_rate_hz
+            + 0.5 * self.window.len() as f64 / self.sample_rate_hz
     }
 
     /// Buffers for [`Stft::power`].

@@ -94,8 +94,12 @@ impl Law for Compressor {
 
     fn summary(&self) -> &'static str {
         match self.smoothed {
-            Smoothed::Power => "compressor that smooths the power before its curve (RMS detector, as ffmpeg acompressor)",
-            Smoothed::Magnitude => "compressor that smooths the magnitude before its curve (peak detector, as sox compand)",
+            Smoothed::Power => {
+                "compressor that smooths the power before its curve (RMS detector, as ffmpeg acompressor)"
+            }
+            Smoothed::Magnitude => {
+                "compressor that smooths the magnitude before its curve (peak detector, as sox compand)"
+            }
             Smoothed::LevelDb => "compressor that smooths the level in dB before its curve (Giannoulis et al. 2012)",
             Smoothed::GainDb => "compressor that smooths its gain in dB (Giannoulis et al. 2012, log domain)",
             Smoothed::Gain => "compressor that smooths its gain linearly (Giannoulis et al. 2012, linear domain)",
@@ -387,7 +391,13 @@ mod tests {
     fn a_steady_tone_settles_on_the_static_curve() {
         let tone = (0..96_000).map(|n| (f64::from(n) * 0.2).sin() as f32).collect::<Vec<_>>();
         // Power of a full-scale sine is -3 dB: 21 dB above the threshold, so 4:1 takes 15.75 dB away.
-        let gain = gain_of(&Compressor::new(Smoothed::Power), &[-24.0, 0.75, 6.0, 0.05, 0.05], 48_000.0, &tone, Direction::Forward);
+        let gain = gain_of(
+            &Compressor::new(Smoothed::Power),
+            &[-24.0, 0.75, 6.0, 0.05, 0.05],
+            48_000.0,
+            &tone,
+            Direction::Forward,
+        );
         let level = 20.0 * gain[95_000].log10();
         assert!((level + 15.75).abs() < 0.1, "{level}");
         assert!((gain[0] - 1.0).abs() < 0.01);

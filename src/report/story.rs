@@ -47,6 +47,11 @@ pub fn probability(p_value: f64) -> String {
     }
 }
 
+/// A change of gain with its error, signed, in plain characters.
+pub(super) fn change(change_db: f64, error_db: f64) -> String {
+    if error_db.is_finite() { format!("{change_db:+.1} ± {error_db:.1} dB") } else { format!("{change_db:+.1} dB") }
+}
+
 /// The law's name as people say it: `webrtc-agc1` stays, hyphens and all; nothing is a law.
 pub(super) fn law_name(analysis: &Analysis) -> &str {
     analysis.law.as_ref().map_or("no law", |law| law.name.as_str())

@@ -214,9 +214,9 @@ impl Frame {
         scene.text((self.from.0 + 1.1 * width + 10.0, baseline), remark, LABEL_SIZE, GREY);
     }
 
-    /// A sentence in the middle of a panel that has nothing to show.
+    /// A sentence above the middle of a panel that has nothing to show.
     pub(super) fn note(&self, scene: &mut Scene, text: &str) {
-        let (x, y) = (0.5 * (self.from.0 + self.to.0), 0.5 * (self.from.1 + self.to.1));
+        let (x, y) = (0.5 * (self.from.0 + self.to.0), 0.5 * (self.from.1 + self.to.1) - 16.0);
         let half = 0.55 * super::render::text_width(text, HEADING_SIZE, Weight::Regular) + 12.0;
         scene.block((x - half, y - 22.0), (x + half, y + 14.0), PAPER.at(0.85));
         scene.put(Text {

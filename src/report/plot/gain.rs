@@ -47,12 +47,12 @@ pub(super) fn panel(scene: &mut Scene, place: Place, duration_s: f64, analysis: 
         keys.push(Key::block("90 % band", colour.at(0.25)));
     }
     if trusted {
-        let gain_at = |time_s: f64| nearest(&columns, frame.x.px(time_s));
+        let gain_at = |event: &Event| beside(&columns, frame.x.px(marked_at_s(event)), event.kind);
         for (kind, paint) in [(EventKind::Attack, ATTACK), (EventKind::Release, RELEASE)] {
             for event in widely_spaced(&analysis.events, kind, &frame) {
-                let middle_s = 0.5 * (event.start_s + event.end_s);
-                let Some(gain_db) = gain_at(middle_s) else { continue };
-                mark(scene, frame.at(middle_s, gain_db), kind, paint.at(0.35 + 0.65 * event.confidence));
+                let at_s = marked_at_s(event);
+                let Some(gain_db) = gain_at(event) else { continue };
+                mark(scene, frame.at(at_s, gain_db), kind, paint.at(0.35 + 0.65 * event.confidence));
             }
         }
         if analysis.events.iter().any(|e| e.kind == EventKind::Attack) {
@@ -94,6 +94,14 @@ fn mark(scene: &mut Scene, (x, y): Point, kind: EventKind, colour: super::palett
     }
 }
 
+/// An attack is marked where it strikes, a release midway.
+fn marked_at_s(event: &Event) -> f64 {
+    match event.kind {
+        EventKind::Attack => event.start_s,
+        EventKind::Release => 0.5 * (event.start_s + event.end_s),
+    }
+}
+
 /// Events of one kind, the largest first to claim their place, none closer than [`MARKS_APART`] to another.
 fn widely_spaced<'a>(events: &'a [Event], kind: EventKind, frame: &Frame) -> Vec<&'a Event> {
     let mut of_kind: Vec<&Event> = events.iter().filter(|e| e.kind == kind).collect();
@@ -101,7 +109,7 @@ fn widely_spaced<'a>(events: &'a [Event], kind: EventKind, frame: &Frame) -> Vec
     let left = frame.from.0;
     let mut taken = vec![false; ((frame.to.0 - left) / MARKS_APART) as usize + 2];
     of_kind.retain(|event| {
-        let slot = ((frame.x.px(0.5 * (event.start_s + event.end_s)) - left) / MARKS_APART) as usize;
+        let slot = ((frame.x.px(marked_at_s(event)) - left) / MARKS_APART) as usize;
         !std::mem::replace(&mut taken[slot], true)
     });
     of_kind
@@ -150,8 +158,12 @@ impl Column {
     }
 }
 
-/// Gain in the column nearest to a pixel.
-fn nearest(columns: &[Column], x: f64) -> Option<f64> {
-    let after = columns.partition_point(|c| c.x < x).min(columns.len().checked_sub(1)?);
-    Some(columns[after].first_db).filter(|g| g.is_finite())
+/// Gain at a pixel that a mark must stand clear of: above it an attack's, below it a release's.
+fn beside(columns: &[Column], x: f64, kind: EventKind) -> Option<f64> {
+    let here = columns.partition_point(|c| c.x < x).min(columns.len().checked_sub(1)?);
+    let near = columns[here.saturating_sub(1)..=here].iter().filter(|c| c.low_db.is_finite());
+    match kind {
+        EventKind::Attack => near.map(|c| c.high_db).reduce(f64::max),
+        EventKind::Release => near.map(|c| c.low_db).reduce(f64::min),
+    }
 }

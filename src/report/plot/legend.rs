@@ -3,7 +3,7 @@
 use super::axes::LABEL_SIZE;
 use super::palette::{Colour, GREY};
 use super::render::text_width;
-use super::scene::{Anchor, Point, Scene, Text, Weight};
+use super::scene::{Point, Scene, Weight};
 
 /// How a key's mark looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,22 +53,15 @@ impl Key {
 /// Width of a mark and the space after it.
 const MARK_WIDTH: f64 = 20.0;
 const GAP: f64 = 7.0;
-const BETWEEN: f64 = 22.0;
+const BETWEEN: f64 = 16.0;
 
 /// Draws the keys in a row whose right end and baseline are `end`.
 pub(super) fn legend(scene: &mut Scene, end: Point, keys: &[Key]) {
     let mut right = end.0;
     for key in keys.iter().rev() {
-        scene.put(Text {
-            at: (right, end.1),
-            text: key.text.clone(),
-            size: LABEL_SIZE,
-            anchor: Anchor::End,
-            weight: Weight::Regular,
-            colour: GREY,
-        });
         // A viewer's own font may be wider than the embedded one: leave a tenth.
         let left = right - 1.1 * text_width(&key.text, LABEL_SIZE, Weight::Regular) - GAP - MARK_WIDTH;
+        scene.text((left + MARK_WIDTH + GAP, end.1), &key.text, LABEL_SIZE, GREY);
         let middle = (left + 0.5 * MARK_WIDTH, end.1 - 0.35 * LABEL_SIZE);
         if let Some(ground) = key.beneath {
             mark(scene, Mark::Block, middle, ground);

@@ -39,6 +39,9 @@ pub(super) const ATTACK: Colour = Colour::new([213, 94, 0]);
 /// Gain that rises. Okabe-Ito bluish green.
 pub(super) const RELEASE: Colour = Colour::new([0, 158, 115]);
 
+/// A fitted decay over the spectrogram, which keeps to the darker part of its map. Okabe-Ito yellow.
+pub(super) const DECAY: Colour = Colour::new([240, 228, 66]);
+
 /// Cividis at eleven even places; lightness grows evenly, so it survives grey printing.
 const CIVIDIS: [[u8; 3]; 11] = [
     [0, 34, 78],

@@ -28,7 +28,8 @@ const SIGMAS_90: f64 = 1.645;
 fn expected_db_per_s(frequency_hz: f64) -> f64 {
     let key = midi_key_from_hz(frequency_hz);
     let pair = EXPECTED_DECAY.windows(2).find(|pair| key <= pair[1].0);
-    let [(low_key, low), (high_key, high)] = pair.map_or([EXPECTED_DECAY[5], EXPECTED_DECAY[6]], |pair| [pair[0], pair[1]]);
+    let [(low_key, low), (high_key, high)] =
+        pair.map_or([EXPECTED_DECAY[5], EXPECTED_DECAY[6]], |pair| [pair[0], pair[1]]);
     let share = ((key - low_key) / (high_key - low_key)).clamp(0.0, 1.0);
     low + share * (high - low)
 }
@@ -36,7 +37,10 @@ fn expected_db_per_s(frequency_hz: f64) -> f64 {
 /// Draws the panel.
 pub(super) fn panel(scene: &mut Scene, place: Place, analysis: &Analysis) {
     let x = (Spread::Log, RANGE_HZ.0, RANGE_HZ.1);
-    let frame = Frame::new(place.from, place.to, x, (Spread::Log, RANGE_DB_PER_S.0, RANGE_DB_PER_S.1));
+    // The names of the keys stand between heading and data.
+    let top = place.from.1 + 1.6 * LABEL_SIZE;
+    let y = (Spread::Log, RANGE_DB_PER_S.0, RANGE_DB_PER_S.1);
+    let frame = Frame::new((place.from.0, top), place.to, x, y);
     let factor = (SIGMAS_90 * SLOW_STAGE_SIGMA).exp();
     scene.area(band(&frame, 1.0 / factor, PROMPT_STAGE_FACTOR * factor), GREY.at(0.13));
     scene.area(band(&frame, 1.0 / factor, factor), GREY.at(0.20));
@@ -45,8 +49,8 @@ pub(super) fn panel(scene: &mut Scene, place: Place, analysis: &Analysis) {
     for (key, name) in [(24, "C1"), (36, "C2"), (48, "C3"), (60, "C4"), (72, "C5"), (84, "C6"), (96, "C7"), (108, "C8")]
     {
         let x = frame.x.px(440.0 * 2f64.powf((f64::from(key) - 69.0) / 12.0));
-        scene.line(vec![(x, place.from.1), (x, place.from.1 + 5.0)], 1.0, GREY);
-        centred(scene, (x, place.from.1 + 1.5 * LABEL_SIZE), name);
+        scene.line(vec![(x, top - 5.0), (x, top)], 1.0, GREY);
+        centred(scene, (x, top - 9.0), name);
     }
     for decay in thinned(&analysis.decays) {
         let spread = decay.decay_error_db_per_s / decay.decay_db_per_s;
@@ -68,7 +72,7 @@ pub(super) fn panel(scene: &mut Scene, place: Place, analysis: &Analysis) {
         frame.note(scene, "no decay could be fitted");
     }
     centred(scene, (0.5 * (place.from.0 + place.to.0), place.to.1 + 2.9 * LABEL_SIZE), "frequency in Hz; keys above");
-    frame.heading(scene, "Decay over pitch", "dB/s, device’s gain removed");
+    Frame { from: place.from, ..frame }.heading(scene, "Decay over pitch", "dB/s, device’s gain removed");
     let row = |i: f64| (place.to.0, place.to.1 + (4.5 + 1.5 * i) * LABEL_SIZE);
     legend(scene, row(0.0), &[Key::dot("one decay", AFTER), Key::dot("median of an octave", INK)]);
     let expected = [Key::block("piano: slow stage", GREY.at(0.33)), Key::block("and prompt stage", GREY.at(0.13))];

@@ -9,6 +9,8 @@ use realfft::RealFftPlanner;
 const WINDOW_S: f64 = 0.085;
 /// Levels this far below the loudest are as dark as silence, in dB.
 const RANGE_DB: f64 = 75.0;
+/// The loudest level's place on the colour map: what is drawn on top needs the light end for itself.
+const LOUDEST_SHARE: f64 = 0.62;
 
 /// Draws the power over time and log frequency. Column `i` is the moment in the middle of its pixel; row 0 is `high_hz`.
 ///
@@ -52,8 +54,10 @@ pub(super) fn image(audio: &Audio, at: (u32, u32), size: (u32, u32), (low_hz, hi
     }
 
     let loudest_db = levels_db.iter().copied().filter(|l| l.is_finite()).fold(f32::NEG_INFINITY, f32::max);
-    let rgb =
-        levels_db.iter().flat_map(|level_db| cividis(1.0 + f64::from(level_db - loudest_db) / RANGE_DB)).collect();
+    let rgb = levels_db
+        .iter()
+        .flat_map(|level_db| cividis(LOUDEST_SHARE * (1.0 + f64::from(level_db - loudest_db) / RANGE_DB)))
+        .collect();
     Image { at, size, rgb }
 }
 

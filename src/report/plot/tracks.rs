@@ -2,7 +2,7 @@
 
 use super::axes::{Frame, LABEL_SIZE, Spread, time_ticks};
 use super::legend::{Key, legend};
-use super::palette::{Colour, GREY, PAPER, cividis};
+use super::palette::{Colour, DECAY, GREY, cividis};
 use super::scene::{Anchor, Scene, Text, Weight};
 use super::{Place, TIME_TICKS_APART, spectrogram};
 use crate::analysis::{Analysis, DecaySegment};
@@ -14,8 +14,9 @@ const RANGE_HZ: (f64, f64) = (50.0, 6_000.0);
 const MOST_SEGMENTS: usize = 4_000;
 /// A fitted line fades away over this many dB below the loudest start of any.
 const FADE_DB: f64 = 70.0;
-/// Pieces of one fading line.
-const PIECES: usize = 5;
+/// Most pieces of one fading line, and least length of one in pixels.
+const MOST_PIECES: usize = 5;
+const LEAST_PIECE: f64 = 8.0;
 
 /// Draws the panel.
 pub(super) fn panel(scene: &mut Scene, place: Place, audio: &Audio, analysis: &Analysis) {
@@ -43,11 +44,11 @@ pub(super) fn panel(scene: &mut Scene, place: Place, audio: &Audio, analysis: &A
     if analysis.decays.is_empty() {
         frame.note(scene, "no partial long enough to fit a decay");
     } else {
-        let ground = Colour { rgb: cividis(0.3), opacity: 1.0 };
+        let ground = Colour { rgb: cividis(0.2), opacity: 1.0 };
         legend(
             scene,
             (place.to.0, place.from.1 - 12.0),
-            &[Key::line_on("a decay, fading as its fit does", PAPER, ground)],
+            &[Key::line_on("a decay, fading as its fit does", DECAY, ground)],
         );
     }
 }
@@ -67,13 +68,15 @@ fn longest(decays: &[DecaySegment]) -> Vec<&DecaySegment> {
 fn draw(scene: &mut Scene, frame: &Frame, decay: &DecaySegment, loudest_db: f64) {
     let length_s = decay.end_s - decay.start_s;
     let y = frame.y.px(decay.frequency_hz);
-    for piece in 0..PIECES {
-        let time_s = |edge: usize| decay.start_s + length_s * edge as f64 / PIECES as f64;
-        let middle_s = length_s * (piece as f64 + 0.5) / PIECES as f64;
+    let length_px = frame.x.px(decay.end_s) - frame.x.px(decay.start_s);
+    let pieces = ((length_px / LEAST_PIECE) as usize).clamp(1, MOST_PIECES);
+    for piece in 0..pieces {
+        let time_s = |edge: usize| decay.start_s + length_s * edge as f64 / pieces as f64;
+        let middle_s = length_s * (piece as f64 + 0.5) / pieces as f64;
         let level_db = decay.level_db - decay.decay_db_per_s * middle_s;
         let opacity = 0.9 * (1.0 - (loudest_db - level_db) / FADE_DB).clamp(0.12, 1.0);
         let (from, to) = (frame.x.px(time_s(piece)), frame.x.px(time_s(piece + 1)));
-        scene.line(vec![(from, y), (to, y)], 1.5, PAPER.at(opacity));
+        scene.line(vec![(from, y), (to, y)], 1.5, DECAY.at(opacity));
     }
 }
 

@@ -33,9 +33,9 @@ pub struct DecayConfig {
 impl Default for DecayConfig {
     fn default() -> Self {
         Self {
-            onset_db: 1.5,
+            onset_db: 1.2,
             skip_s: 0.03,
-            min_s: 0.12,
+            min_s: 0.2,
             max_s: 30.0,
             damper_db_per_s: 60.0,
             second_stage_s: 0.25,
@@ -58,9 +58,12 @@ pub struct Segment {
     pub struck: bool,
 }
 
-/// Cuts every partial at onsets and dampers.
+/// Cuts every partial at onsets and dampers, after removing a gain given per frame in dB (empty: none).
+///
+/// A gain control hides and feigns onsets and dampers; cutting again with the gain that was found first removes that.
 #[must_use]
-pub fn segments(partials: &Partials, hop_s: f64, config: &DecayConfig) -> Vec<Segment> {
+pub fn segments(partials: &Partials, gain_db: &[f32], hop_s: f64, config: &DecayConfig) -> Vec<Segment> {
+    let level = |i: usize| partials.level_db[i] - gain_db.get(partials.frame[i] as usize).copied().unwrap_or(0.0);
     let skip_frames = (config.skip_s / hop_s).round() as u32;
     let min_frames = (config.min_s / hop_s).round() as usize;
     let max_frames = (config.max_s / hop_s).round() as u32;
@@ -70,14 +73,14 @@ pub fn segments(partials: &Partials, hop_s: f64, config: &DecayConfig) -> Vec<Se
         let mut start = track.start;
         for i in track.clone() {
             let is_last = i + 1 == track.end;
-            let rises = !is_last && partials.level_db[i + 1] - partials.level_db[i] > config.onset_db;
+            let rises = !is_last && level(i + 1) - level(i) > config.onset_db;
             let is_long = !is_last && partials.frame[i + 1] - partials.frame[start] >= max_frames;
             if !(is_last || rises || is_long) {
                 continue;
             }
             let origin_frame = partials.frame[start];
             let from = (start..=i).find(|&k| partials.frame[k] >= origin_frame + skip_frames).unwrap_or(i + 1);
-            let to = damper(partials, from..i + 1, hop_s, config);
+            let to = damper(level, from..i + 1, hop_s, config);
             if to - from >= min_frames {
                 out.push(Segment { track_index, points: from..to, origin_frame, struck: true });
             }
@@ -91,15 +94,19 @@ pub fn segments(partials: &Partials, hop_s: f64, config: &DecayConfig) -> Vec<Se
 const DAMPER_FRAMES: usize = 16;
 
 /// End of the undamped part of `points`.
-fn damper(partials: &Partials, points: std::ops::Range<usize>, hop_s: f64, config: &DecayConfig) -> usize {
-    let level = &partials.level_db[points.clone()];
+fn damper(
+    level: impl Fn(usize) -> f32,
+    points: std::ops::Range<usize>,
+    hop_s: f64,
+    config: &DecayConfig,
+) -> usize {
     let half_fall = (config.damper_db_per_s * hop_s * (DAMPER_FRAMES / 2) as f64) as f32;
-    (0..level.len().saturating_sub(DAMPER_FRAMES))
+    (points.start..points.end.saturating_sub(DAMPER_FRAMES).max(points.start))
         .find(|&i| {
-            let (a, b, c) = (level[i], level[i + DAMPER_FRAMES / 2], level[i + DAMPER_FRAMES]);
+            let (a, b, c) = (level(i), level(i + DAMPER_FRAMES / 2), level(i + DAMPER_FRAMES));
             a - b > half_fall && b - c > half_fall
         })
-        .map_or(points.end, |i| points.start + i)
+        .unwrap_or(points.end)
 }
 
 /// The decay fitted to one segment.
@@ -243,7 +250,7 @@ mod tests {
             bin: vec![40.0; 160],
             level_db: level,
         };
-        let cut = segments(&partials, 0.01, &DecayConfig::default());
+        let cut = segments(&partials, &[], 0.01, &DecayConfig::default());
         assert_eq!(cut.len(), 2);
         assert_eq!(cut[0].points, 3..60);
         assert_eq!(cut[1].points.start, 63);

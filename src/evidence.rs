@@ -4,7 +4,7 @@
 //! stage), and average `log(1 + (r/s)²)` over all points. At the true gain J is at or near its minimum: a gain control
 //! bends all decays at once, and nothing else does.
 
-use crate::decay::{DecayConfig, Segment};
+use crate::decay::Segment;
 use crate::partials::Partials;
 use crate::stft::Stft;
 
@@ -23,7 +23,7 @@ pub struct EvidenceConfig {
 
 impl Default for EvidenceConfig {
     fn default() -> Self {
-        Self { scale_db: 0.7, second_stage_s: 0.25, second_stage_db: 5.0, round_len: 4 }
+        Self { scale_db: 0.7, second_stage_s: 0.4, second_stage_db: 10.0, round_len: 4 }
     }
 }
 
@@ -57,7 +57,6 @@ impl Evidence {
         segments: &[Segment],
         note: &[u32],
         hop_s: f64,
-        _decay: &DecayConfig,
         config: &EvidenceConfig,
     ) -> Self {
         let mut out = Self {
@@ -226,6 +225,12 @@ impl FrameGain {
             hop_samples: stft.hop_samples(),
             frame_len: stft.frame_len(sample_len),
         }
+    }
+
+    /// Frames in the recording.
+    #[must_use]
+    pub fn frame_len(&self) -> usize {
+        self.frame_len
     }
 
     /// Samples in a block.

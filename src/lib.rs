@@ -15,22 +15,24 @@
 //! Two things a recording cannot tell: a constant offset of `G` (an overall volume), and a straight line in `G` over
 //! a whole passage (it looks like slower decay everywhere). See `docs/model.md`.
 
+pub mod fit;
 pub mod analysis;
 pub mod audio;
-pub mod decay;
 #[cfg(feature = "decode")]
 pub mod decode;
 pub mod encode;
 pub mod error;
-pub mod evidence;
+pub mod stft;
+pub mod peaks;
+pub mod partials;
+pub mod decay;
+pub mod onsets;
 pub mod gain_csv;
 pub mod law;
-pub mod partials;
-pub mod peaks;
+pub mod evidence;
 pub mod progress;
 pub mod report;
 pub mod restore;
-pub mod stft;
 pub mod units;
 
 pub use analysis::{Analysis, Verdict};

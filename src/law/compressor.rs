@@ -126,6 +126,8 @@ impl Law for Compressor {
                 is_power: self.smoothed == Smoothed::Power,
                 attack: one_pole(attack_s, sample_rate_hz),
                 release: one_pole(release_s, sample_rate_hz),
+                coarse_attack: one_pole(attack_s, sample_rate_hz / COARSE_SAMPLES as f64),
+                coarse_release: one_pole(release_s, sample_rate_hz / COARSE_SAMPLES as f64),
                 envelope: 1e-20,
             }),
             Smoothed::LevelDb | Smoothed::GainDb | Smoothed::Gain => Box::new(CurveSmoother {
@@ -205,6 +207,8 @@ struct LevelSmoother {
     is_power: bool,
     attack: f32,
     release: f32,
+    coarse_attack: f32,
+    coarse_release: f32,
     /// Smoothed `x²` or `|x|`.
     envelope: f32,
 }
@@ -257,21 +261,25 @@ impl GainControl for LevelSmoother {
 
     fn inverse_coarse(&mut self, recorded: &[f32], gain: &mut [f32]) {
         let mut near = self.near(self.envelope);
-        let (attack, release) = (self.attack, self.release);
+        let (attack, release) = (self.coarse_attack, self.coarse_release);
         let mut envelope = self.envelope;
-        // The envelope first, with what the gain must be undone by (`1/g` or `1/g²`) in the gain's place.
-        for (y, out) in recorded.iter().zip(gain.iter_mut()) {
+        for (ys, gs) in recorded.chunks(COARSE_SAMPLES).zip(gain.chunks_mut(COARSE_SAMPLES)) {
+            let recorded = if self.is_power {
+                ys.iter().map(|y| y * y).sum::<f32>()
+            } else {
+                ys.iter().map(|y| y.abs()).sum::<f32>()
+            };
             let undo = near.offset + near.tilt * envelope;
-            let heard = if self.is_power { y * y } else { y.abs() } * undo;
-            let step = heard - envelope;
+            let step = recorded * (1.0 / COARSE_SAMPLES as f32) * undo - envelope;
             envelope += step * if step > 0.0 { attack } else { release };
             if envelope < near.low || envelope > near.high {
                 envelope = envelope.clamp(1e-20, LOUDEST);
                 near = self.near(envelope);
             }
-            *out = undo;
+            gs.fill(undo);
         }
         self.envelope = envelope;
+        // So far each gain stands as what undoes it: `1/g`, or `1/g²` for powers.
         if self.is_power {
             gain.iter_mut().for_each(|g| *g = 1.0 / g.sqrt());
         } else {
@@ -279,6 +287,10 @@ impl GainControl for LevelSmoother {
         }
     }
 }
+
+/// Samples that the coarse inverse takes at once: a sixteenth of a millisecond at 48 kHz, in which the power of a
+/// piano's sound, most of it below 3 kHz, hardly moves.
+const COARSE_SAMPLES: usize = 3;
 
 /// How far an envelope may move, as a share of itself, before the straight line for its gain is drawn anew.
 const LINE_REACH: f32 = 0.08;
@@ -431,7 +443,7 @@ mod tests {
             law.start(&values, 48_000.0).inverse_coarse(&recorded, &mut gain);
             let square = truth.iter().zip(&gain).map(|(f, i)| (20.0 * (f / i).log10()).powi(2)).sum::<f32>();
             let rms = (square / truth.len() as f32).sqrt();
-            assert!(rms < 0.2, "{}: {rms} dB", law.name());
+            assert!(rms < 0.4, "{}: {rms} dB", law.name());
         }
     }
 

@@ -86,7 +86,7 @@ pub trait GainControl: Send {
     /// The gain that each sample of what the device *recorded* has received, so that `x = y / g`.
     fn inverse(&mut self, recorded: &[f32], gain: &mut [f32]);
 
-    /// As [`GainControl::inverse`], to within about 0.2 dB rms and as fast as possible: for searching. One recording
+    /// As [`GainControl::inverse`], to within a few tenths of a dB and as fast as possible: for searching. One recording
     /// is run either coarsely or exactly, never both.
     fn inverse_coarse(&mut self, recorded: &[f32], gain: &mut [f32]) {
         self.inverse(recorded, gain);

@@ -2,6 +2,7 @@
 
 use super::caf::Description;
 use super::isobmff::{Gapless, Movie, Track as MovieTrack};
+use super::mpeg::Gap;
 use super::source::Source;
 use super::{Decoded, SampleFormat, SourceFormat, check_shape, finish, refuse};
 use crate::analysis::Warning;
@@ -20,7 +21,7 @@ use symphonia::default::formats;
 
 /// Most silence that stands in for damage in one file. Beyond it, positions that a broken stream claims are not
 /// believed.
-const MAX_SILENCE_S: u64 = 60;
+const MAX_SILENCE_S: u64 = 30;
 /// Damaged places that are told one by one; the rest is counted.
 const MAX_DAMAGE_TOLD: usize = 10;
 /// Frames of the longest packet whose end a shorter duration may cut: ALAC and FLAC in MP4 have 4096, AAC 1024.
@@ -76,8 +77,15 @@ impl Plan {
         Self::new(Reader::Flac, "FLAC", "FLAC", SampleFormat::Integer)
     }
 
-    pub(super) fn of_mp3() -> Self {
-        Self { cut: Cut::LameTag, ..Self::new(Reader::Mp3, "MP3", "MP3", SampleFormat::Lossy) }
+    pub(super) fn of_mp3(gaps: &[Gap]) -> Self {
+        let tell = |gap: &Gap| Warning::Damaged {
+            what: format!(
+                "the file is damaged: {} bytes at about {:.2} s are no sound, and what follows comes earlier by what they held",
+                gap.len_bytes, gap.time_s
+            ),
+        };
+        let warnings = gaps.iter().take(MAX_DAMAGE_TOLD).map(tell).collect();
+        Self { cut: Cut::LameTag, warnings, ..Self::new(Reader::Mp3, "MP3", "MP3", SampleFormat::Lossy) }
     }
 
     pub(super) fn of_adts() -> Self {
@@ -145,6 +153,20 @@ impl Plan {
                 remedy: "record with the microphone switched on".to_owned(),
             },
         })
+    }
+
+    /// Samples that the decoder must give by the header; 0 where it does not say.
+    fn expected_len(&self, track: &Track) -> u64 {
+        let delay = u64::from(track.delay.unwrap_or(0));
+        match (&self.cut, self.reader) {
+            // Some writers round the packet table's number up to whole packets.
+            (Cut::Range { start, len: Some(len) }, Reader::Caf) => {
+                start.saturating_add(*len).saturating_sub(MAX_PACKET_FRAMES)
+            }
+            (Cut::LameTag, _) if track.delay.is_some() => track.num_frames.unwrap_or(0).saturating_add(delay),
+            (Cut::All, Reader::Flac | Reader::Aiff | Reader::Caf) => track.num_frames.unwrap_or(0),
+            _ => 0,
+        }
     }
 
     fn movie_cut(&mut self, movie: &Movie, track: &MovieTrack) -> Cut {
@@ -308,16 +330,7 @@ fn open(source: Source, reader: Reader) -> SymphoniaResult<Box<dyn FormatReader>
 }
 
 fn decode(mut source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error> {
-    let file_len = source.len();
-    if plan.reader == Reader::Aiff {
-        // The AIFF reader looks for chunks behind the sound, and fails where a truncated file has none: such a file is
-        // read as a stream.
-        let form_len = source.read_at(4, 4).ok().and_then(|size| super::source::field::u32_be(&size, 0));
-        source.seekable = form_len.is_some_and(|form_len| u64::from(form_len) + 8 <= file_len);
-        source.begin_at(0).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    } else {
-        source.begin_at(0).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    }
+    source.begin_at(0).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let mut reader = open(source, plan.reader).map_err(|error| refused(path, &plan, error))?;
     let track = match plan.track_id {
         Some(id) => reader.tracks().iter().find(|track| track.id == id),
@@ -337,7 +350,10 @@ fn decode(mut source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error>
         .map_err(|error| refused(path, &plan, error))?;
 
     let mut sound = Collector::new(path, &track, &parameters, plan.reader);
-    let ended = run(reader.as_mut(), decoder.as_mut(), &track, &mut sound)?;
+    let mut ended = run(reader.as_mut(), decoder.as_mut(), &track, &mut sound)?;
+    if ended.is_none() && plan.reader != Reader::Mp4 && sound.len() < plan.expected_len(&track) {
+        ended = Some("the file ends before the sound that its header promises".to_owned());
+    }
     let bits = plan.bits.or_else(|| {
         let bits = parameters.bits_per_sample.or(decoder.codec_params().bits_per_sample);
         bits.and_then(|bits| u16::try_from(bits).ok()).filter(|bits| *bits > 0 && plan.format != SampleFormat::Lossy)

@@ -79,6 +79,8 @@ pub(super) struct Movie {
     pub(super) movie_timescale: u32,
     pub(super) tracks: Vec<Track>,
     pub(super) itunes: Option<Gapless>,
+    /// Where the last box would end, if the file ends before it does.
+    pub(super) claimed_len: Option<u64>,
 }
 
 /// Reads the index of an MP4/MOV file.
@@ -128,6 +130,9 @@ impl Walk<'_> {
                 self.visit(kind, at + header_len, box_end.min(end), depth)?;
             }
             if !whole {
+                if depth == 0 {
+                    self.movie.claimed_len = Some(box_end);
+                }
                 break;
             }
             at = box_end;

@@ -1,16 +1,17 @@
 //! Reading recordings: WAV through hound, everything else through symphonia.
 //!
 //! # Contract
-//! - **What a file is** is told by its bytes ([`sniff`]), never by its name.
+//! - **What a file is** is told by its bytes (`sniff`), never by its name.
 //! - **Where it begins and ends** is told by the file: an edit list or an iTunes gapless tag in MP4, the packet table
 //!   in CAF, the LAME tag in MP3, granule positions in Ogg. Encoder delay and padding are not part of the recording.
 //! - **Damage** does not move what follows it: where the container says how much sound a damaged place held, silence of
 //!   that length takes its place, and a warning gives the time.
 //! - **Memory** follows what was decoded, never what a header claims.
 //!
-//! The stages: bytes → [`sniff`] → [`wav`], or [`isobmff`]/[`caf`]/[`mpeg`] (what the container says that symphonia does
-//! not pass on) → [`coded`] (symphonia) → [`Decoded`].
+//! The stages: bytes → `sniff` → `wav`, or `isobmff`, `aiff`, `caf`, `mpeg` (what the container says that symphonia does
+//! not pass on, or does not check) → `coded` (symphonia) → [`Decoded`].
 
+mod aiff;
 mod caf;
 mod coded;
 mod isobmff;
@@ -97,16 +98,31 @@ fn read_source(mut source: Source, path: &Path) -> Result<Decoded, Error> {
         Container::Wav => wav::read(source, path),
         Container::Mp4 => {
             let movie = isobmff::read(&mut source, path)?;
+            source.claimed_len = movie.claimed_len;
             coded::read(source, path, coded::Plan::of_movie(&movie, path)?)
         }
         Container::Caf => {
             let description = caf::read(&mut source, path)?;
+            check_shape(path, description.sample_rate_hz, description.channel_len)?;
+            if description.is_truncated {
+                // Symphonia's CAF reader wants to step over the whole sound first.
+                return Err(refuse::unsupported(path, "a CAF file that is cut off"));
+            }
             coded::read(source, path, coded::Plan::of_caf(&description, path)?)
         }
         Container::Flac => coded::read(source, path, coded::Plan::of_flac()),
-        Container::Mp3 => coded::read(source, path, coded::Plan::of_mp3()),
+        Container::Mp3 => {
+            let gaps = mpeg::gaps(&mut source).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+            coded::read(source, path, coded::Plan::of_mp3(&gaps))
+        }
         Container::Adts => coded::read(source, path, coded::Plan::of_adts()),
-        Container::Aiff => coded::read(source, path, coded::Plan::of_aiff()),
+        Container::Aiff => {
+            let is_whole = aiff::check(&mut source, path)?;
+            // Symphonia's AIFF reader looks for chunks behind the sound, and fails where a truncated file has none: such
+            // a file is read as a stream.
+            source.seekable = is_whole;
+            coded::read(source, path, coded::Plan::of_aiff())
+        }
         Container::OggVorbis => coded::read(source, path, coded::Plan::of_ogg("Vorbis")),
         Container::OggFlac => coded::read(source, path, coded::Plan::of_ogg("FLAC")),
         Container::Refused(what) => Err(refuse::unsupported(path, what)),
@@ -144,7 +160,6 @@ fn finish(
     source: SourceFormat,
     warnings: Vec<Warning>,
 ) -> Result<Decoded, Error> {
-    check_shape(path, sample_rate_hz, channels.len())?;
     if channels.iter().all(Vec::is_empty) {
         return Err(Error::Malformed {
             path: path.to_owned(),
@@ -152,6 +167,7 @@ fn finish(
             remedy: "check that the recording plays elsewhere, and copy it from the phone again".to_owned(),
         });
     }
+    check_shape(path, sample_rate_hz, channels.len())?;
     let audio = Audio::new(sample_rate_hz, channels).map_err(|error| match error {
         Error::Invalid { cause, remedy, .. } => Error::Malformed { path: path.to_owned(), cause, remedy },
         other => other,

@@ -19,6 +19,7 @@ struct Frame {
     /// Version and sample rate bits.
     kind: u16,
     len: usize,
+    rate_hz: usize,
 }
 
 /// kbit/s by bitrate index 1..=14. Source: ISO/IEC 11172-3 table B.1 and 13818-3.
@@ -54,7 +55,7 @@ fn frame_at(data: &[u8], offset: usize) -> Option<Frame> {
     };
     let slots = samples_per_slot * 1000 * table.get(index)? / rate_hz + padding;
     let len = if layer == Layer::One { slots * 4 } else { slots };
-    Some(Frame { layer, kind: u16::from(b & 0x1e) << 8 | u16::from(c & 0x0c), len })
+    Some(Frame { layer, kind: u16::from(b & 0x1e) << 8 | u16::from(c & 0x0c), len, rate_hz })
 }
 
 /// Finds the first offset at which `next` recognises enough frames in a row. A stream of fewer frames is believed when
@@ -89,6 +90,53 @@ pub(super) fn first_frames(data: &[u8]) -> Option<(Layer, usize)> {
 /// Offset of the first MP3 frame.
 pub(super) fn mp3_start(data: &[u8]) -> Option<usize> {
     first_frames(data).map(|(_, offset)| offset)
+}
+
+/// A place in an MP3 stream where no frame begins although more frames follow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Gap {
+    /// Time of the frames counted so far, in seconds.
+    pub(super) time_s: f64,
+    pub(super) len_bytes: u64,
+}
+
+/// Gaps that are looked for; a file with more is noise.
+const MAX_GAPS: usize = 100;
+/// Bytes searched at a time for the next frames.
+const SEARCH_BYTES: usize = 64 * 1024;
+
+/// Follows an MP3 stream from frame to frame. Symphonia passes over damage without a word, so it is found here.
+///
+/// What stands behind the last frame (tags) is no gap.
+pub(super) fn gaps(source: &mut super::source::Source) -> std::io::Result<Vec<Gap>> {
+    let mut gaps = Vec::new();
+    let (mut at, mut time_s, mut kind) = (0u64, 0.0, None);
+    let mut gap_start = None;
+    while gaps.len() < MAX_GAPS && at < source.len() {
+        let header = source.read_at(at, 4)?;
+        match frame_at(&header, 0).filter(|frame| kind.is_none_or(|kind| kind == (frame.layer, frame.kind))) {
+            Some(frame) => {
+                if let Some(start) = gap_start.take() {
+                    gaps.push(Gap { time_s, len_bytes: at - start });
+                }
+                kind = Some((frame.layer, frame.kind));
+                let is_version_1 = frame.kind & 0x1800 == 0x1800;
+                time_s += if is_version_1 { 1152.0 } else { 576.0 } / frame.rate_hz as f64;
+                at += frame.len as u64;
+            }
+            None => {
+                gap_start = gap_start.or(Some(at));
+                let ahead = source.read_at(at + 1, SEARCH_BYTES)?;
+                // Frames that straddle the search window's end are found by the next one, which overlaps.
+                let step = mp3_start(&ahead).unwrap_or(ahead.len().saturating_sub(SEARCH_BYTES / 4));
+                if ahead.len() < SEARCH_BYTES && mp3_start(&ahead).is_none() {
+                    break;
+                }
+                at += 1 + step as u64;
+            }
+        }
+    }
+    Ok(gaps)
 }
 
 /// Offset of the first ADTS frame; it must be at the beginning, where every recorder puts it.

@@ -16,6 +16,9 @@ pub(super) struct Source {
     bytes: Bytes,
     begin: u64,
     len: u64,
+    /// Length that symphonia is told instead of the true one: its MP4 reader refuses the sound of a file whose last box is
+    /// cut off, where reading on to the true end is wanted.
+    pub(super) claimed_len: Option<u64>,
     /// Shown to symphonia, whose AIFF reader gives up on a truncated file only where it could seek.
     pub(super) seekable: bool,
 }
@@ -24,12 +27,12 @@ impl Source {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
-        Ok(Self { bytes: Bytes::File(file), begin: 0, len, seekable: true })
+        Ok(Self { bytes: Bytes::File(file), begin: 0, len, claimed_len: None, seekable: true })
     }
 
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
-        Self { bytes: Bytes::Memory(Cursor::new(bytes)), begin: 0, len, seekable: true }
+        Self { bytes: Bytes::Memory(Cursor::new(bytes)), begin: 0, len, claimed_len: None, seekable: true }
     }
 
     /// Bytes from the beginning to the end.
@@ -65,6 +68,11 @@ impl Seek for Source {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let to = match to {
             SeekFrom::Start(offset) => SeekFrom::Start(self.begin.saturating_add(offset)),
+            SeekFrom::End(0) if self.claimed_len.is_some() => {
+                // Files cannot be sought beyond 2^63.
+                let end = self.begin.saturating_add(self.claimed_len.unwrap_or(0));
+                SeekFrom::Start(end.min(1 << 62))
+            }
             other => other,
         };
         let position = match &mut self.bytes {
@@ -83,7 +91,7 @@ impl symphonia::core::io::MediaSource for Source {
     }
 
     fn byte_len(&self) -> Option<u64> {
-        Some(self.len())
+        Some(self.claimed_len.unwrap_or(self.len()))
     }
 }
 

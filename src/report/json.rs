@@ -4,6 +4,7 @@
 //! read. Numbers are rounded to what they mean; what is not a finite number is `null`.
 
 use crate::analysis::{Analysis, Event, EvidenceSummary, FamilyReport, InputSummary, PartialSummary, Verdict, Warning};
+use super::story::GainSource;
 use crate::law::LawFit;
 use crate::restore::Restored;
 use serde::{Serialize, Serializer};
@@ -19,6 +20,8 @@ pub struct Restoration<'a> {
     pub output: &'a str,
     /// Bits of its samples: `16`, `24` or `32f`.
     pub bits: &'a str,
+    /// Where the gain that was undone came from.
+    pub gain_source: GainSource,
     /// The result.
     pub restored: &'a Restored,
 }
@@ -150,6 +153,7 @@ struct Family<'a> {
 struct RestorationOut<'a> {
     output: &'a str,
     bits: &'a str,
+    gain_source: GainSource,
     overall_gain_db: Decimals<3>,
     true_peak_dbtp: Decimals<3>,
 }
@@ -275,6 +279,7 @@ impl<'a> From<Restoration<'a>> for RestorationOut<'a> {
         Self {
             output: restoration.output,
             bits: restoration.bits,
+            gain_source: restoration.gain_source,
             overall_gain_db: Decimals(restoration.restored.overall_gain_db),
             true_peak_dbtp: Decimals(restoration.restored.true_peak_dbtp),
         }
@@ -413,7 +418,7 @@ mod tests {
         let audio = specimen::audio(8.0, |_| 0.0);
         let analysis = specimen::analysis(&audio, Verdict::Agc, |t| -t / 3.0);
         let restored = Restored { audio: audio.clone(), overall_gain_db: -5.64321, true_peak_dbtp: f64::NEG_INFINITY };
-        let restoration = Restoration { output: "take.restored.wav", bits: "24", restored: &restored };
+        let restoration = Restoration { output: "take.restored.wav", bits: "24", gain_source: GainSource::Found, restored: &restored };
         let text = text(&analysis, Some(restoration));
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["schema"], "agcfix.analysis/1");

@@ -1,9 +1,11 @@
 //! What an analysis amounts to, in words and single numbers: shared by the summary and the picture.
 
 use crate::analysis::{Analysis, GainCurve, Verdict};
+use serde::Serialize;
 
 /// Where the gain that was undone came from, when a restoration was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum GainSource {
     /// The analysis found it.
     #[default]
@@ -12,6 +14,16 @@ pub enum GainSource {
     LawGiven,
     /// The user gave a gain curve.
     CurveGiven,
+    /// The user said that there was none.
+    NoneGiven,
+}
+
+impl GainSource {
+    /// Whether the user decided, and not the analysis.
+    #[must_use]
+    pub fn is_given(self) -> bool {
+        self != Self::Found
+    }
 }
 
 /// Share of the curve left out at each end when its swing is measured: single spikes do not count.
@@ -64,6 +76,7 @@ pub fn headline(analysis: &Analysis, source: GainSource, restored: bool) -> Stri
     let law = law_name(analysis);
     match (source, &analysis.verdict) {
         (GainSource::CurveGiven, _) => format!("Restored with the gain curve you gave: it moves by {swing_db:.1} dB"),
+        (GainSource::NoneGiven, _) => "No gain was undone, as you said: the level is left as it is".to_owned(),
         (GainSource::LawGiven, _) => {
             format!("Restored with the law you named, {law}: it moves the level by {swing_db:.1} dB")
         }

@@ -30,7 +30,7 @@ pub fn summary(name: &str, analysis: &Analysis, deed: Deed<'_>) -> String {
     let mut lines = vec![format!("{name}: {}.", lower_first(&headline(analysis, source, is_restored)))];
     match source {
         GainSource::Found => found(&mut lines, analysis),
-        GainSource::LawGiven | GainSource::CurveGiven => {}
+        GainSource::LawGiven | GainSource::CurveGiven | GainSource::NoneGiven => {}
     }
     match deed {
         Deed::Analyzed if analysis.verdict == Verdict::Agc => {

@@ -77,7 +77,7 @@ pub(super) fn facts(scene: &mut Scene, place: Place, analysis: &Analysis, captio
         }
         writer.space();
     }
-    if caption.gain_source != GainSource::CurveGiven {
+    if !(analysis.evidence.segment_len == 0 && caption.gain_source.is_given()) {
         let evidence = &analysis.evidence;
         writer.heading("Evidence", "");
         let misfit =

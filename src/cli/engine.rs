@@ -26,6 +26,7 @@ const CURVE_SLACK_S: f64 = 0.5;
 
 /// STUB for `agcfix::Config`.
 #[derive(Debug, Default)]
+#[expect(dead_code, reason = "the stub searches nothing")]
 pub struct Config {
     /// Law families to search; all where empty.
     pub laws: Vec<Arc<dyn Law>>,

@@ -2,6 +2,7 @@
 
 use super::stdio;
 use agcfix::Error;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -40,6 +41,11 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Input(error.to_string())
+        match &error {
+            Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+                Self::Input(format!("{error}; check the name"))
+            }
+            _ => Self::Input(error.to_string()),
+        }
     }
 }

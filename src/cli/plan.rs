@@ -121,7 +121,7 @@ fn json(path: PathBuf) -> Json {
 /// The picture's file and format, where one is wanted.
 fn plot(common: &Common, default: &Path) -> Result<Option<Plot>, Failure> {
     let Some(typed) = &common.plot else { return Ok(None) };
-    let path = if typed.as_os_str().is_empty() { default } else { typed };
+    let path = typed.as_deref().unwrap_or(default);
     let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
     let format = match ending.as_deref().and_then(|ending| ending.to_str()) {
         Some("png") => Format::Png,

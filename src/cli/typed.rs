@@ -24,7 +24,7 @@ Examples:
   agcfix restore take.m4a                     write take.restored.wav
   agcfix restore take.m4a -o out.wav --plot   write out.wav and the picture out.png
   agcfix restore take.m4a --bits 32f          keep the absolute level, in floating point
-  agcfix restore take.m4a --law compressor-power:threshold_db=-30,slope=0.75
+  agcfix restore take.m4a --law compressor:threshold_db=-30,slope=0.75
                                               undo this law, whatever the recording tells
   agcfix restore take.m4a --gain take.csv     undo this gain curve (time_s,gain_db)
 ";
@@ -58,8 +58,8 @@ pub struct Common {
     #[arg(value_name = "IN")]
     pub input: PathBuf,
     /// Draw what was found, as PNG or SVG by the name's ending
-    #[arg(long, value_name = "FILE.png|.svg", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    pub plot: Option<PathBuf>,
+    #[arg(long, value_name = "FILE.png|.svg", num_args = 0..=1, require_equals = true)]
+    pub plot: Option<Option<PathBuf>>,
     /// Write the numbers as JSON; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,

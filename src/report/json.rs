@@ -3,8 +3,8 @@
 //! The document's types stand apart from [`crate::analysis`] so that the library may grow without changing what programs
 //! read. Numbers are rounded to what they mean; what is not a finite number is `null`.
 
-use crate::analysis::{Analysis, Event, EvidenceSummary, FamilyReport, InputSummary, PartialSummary, Verdict, Warning};
 use super::story::GainSource;
+use crate::analysis::{Analysis, Event, EvidenceSummary, FamilyReport, InputSummary, PartialSummary, Verdict, Warning};
 use crate::law::LawFit;
 use crate::restore::Restored;
 use serde::{Serialize, Serializer};
@@ -418,7 +418,12 @@ mod tests {
         let audio = specimen::audio(8.0, |_| 0.0);
         let analysis = specimen::analysis(&audio, Verdict::Agc, |t| -t / 3.0);
         let restored = Restored { audio: audio.clone(), overall_gain_db: -5.64321, true_peak_dbtp: f64::NEG_INFINITY };
-        let restoration = Restoration { output: "take.restored.wav", bits: "24", gain_source: GainSource::Found, restored: &restored };
+        let restoration = Restoration {
+            output: "take.restored.wav",
+            bits: "24",
+            gain_source: GainSource::Found,
+            restored: &restored,
+        };
         let text = text(&analysis, Some(restoration));
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["schema"], "agcfix.analysis/1");
@@ -448,6 +453,41 @@ mod tests {
         let places: Vec<usize> = documented.iter().map(|f| text.find(&format!("\n  \"{f}\": ")).unwrap()).collect();
         assert!(places.is_sorted());
         assert_eq!(value.as_object().unwrap().len(), documented.len());
+    }
+
+    #[test]
+    fn the_documented_example_has_the_fields_that_are_written() {
+        let text_of = |value: &Value| {
+            let mut names = Vec::new();
+            collect_names(value, "", &mut names);
+            names
+        };
+        let docs = include_str!("../../docs/json.md");
+        let example = docs.split("```json").nth(1).unwrap().split("```").next().unwrap();
+        let audio = specimen::audio(8.0, |_| 0.0);
+        let mut analysis = specimen::analysis(&audio, Verdict::Agc, |_| 0.0);
+        analysis.warnings.clear();
+        let restored = Restored { audio: audio.clone(), overall_gain_db: 0.0, true_peak_dbtp: -1.0 };
+        let gain_source = GainSource::Found;
+        let restoration = Restoration { output: "take.restored.wav", bits: "24", gain_source, restored: &restored };
+        let written = serde_json::from_str(&text(&analysis, Some(restoration))).unwrap();
+        assert_eq!(text_of(&serde_json::from_str(example).unwrap()), text_of(&written));
+    }
+
+    /// Paths of all fields, those of an array's objects once.
+    fn collect_names(value: &Value, path: &str, names: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    names.push(format!("{path}.{name}"));
+                    collect_names(value, &format!("{path}.{name}"), names);
+                }
+            }
+            Value::Array(values) => {
+                values.first().into_iter().for_each(|v| collect_names(v, &format!("{path}[]"), names))
+            }
+            _ => {}
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Recordings and analyses made by hand, for the tests of this module only.
+#![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
 
 use crate::analysis::*;
 use crate::audio::Audio;
@@ -56,8 +57,8 @@ pub fn analysis(audio: &Audio, verdict: Verdict, gain_db: impl Fn(f64) -> f64) -
     let event = |i: usize| Event {
         start_s: i as f64 * duration_s / 8.0,
         end_s: i as f64 * duration_s / 8.0 + 0.03,
-        kind: if i % 2 == 0 { EventKind::Attack } else { EventKind::Release },
-        change_db: if i % 2 == 0 { -3.25 } else { 2.5 },
+        kind: if i.is_multiple_of(2) { EventKind::Attack } else { EventKind::Release },
+        change_db: if i.is_multiple_of(2) { -3.25 } else { 2.5 },
         error_db: 0.4,
         confidence: 0.97,
         partials_voted: 9,

@@ -35,9 +35,9 @@ pub(super) fn panel(scene: &mut Scene, place: Place, duration_s: f64, analysis: 
         let upper = run.iter().map(|c| (c.x, frame.y.px(edge(c.upper_db, c.high_db))));
         let lower = run.iter().rev().map(|c| (c.x, frame.y.px(edge(c.lower_db, c.low_db))));
         scene.area(upper.chain(lower).collect(), colour.at(0.25));
-        // Both ends of each column keep a drop visible that is narrower than a pixel.
-        let ends = run.iter().flat_map(|c| [(c.x, frame.y.px(c.first_db)), (c.x, frame.y.px(c.last_db))]);
-        scene.line(ends.collect(), 1.8, if trusted { INK } else { GREY });
+        // A column's whole reach keeps a drop visible that is narrower than a pixel.
+        let reach = |c: &Column| [c.first_db, c.low_db, c.high_db, c.last_db].map(|g| (c.x, frame.y.px(g)));
+        scene.line(run.iter().flat_map(reach).collect(), 1.8, if trusted { INK } else { GREY });
     }
     frame.base_line(scene);
 
@@ -131,7 +131,11 @@ impl Column {
     /// The curve in columns of one pixel, or in its own points where those are fewer.
     fn over(curve: &GainCurve, place: Place, duration_s: f64) -> Vec<Self> {
         let width = place.to.0 - place.from.0;
-        let point_len = curve.gain_db.len();
+        // Points before the start and after the end of the recording have no place.
+        let index_at = |time_s: f64| ((time_s - curve.start_s) / curve.hop_s).max(0.0);
+        let first = (index_at(0.0).ceil() as usize).min(curve.gain_db.len());
+        let end = (index_at(duration_s).floor() as usize + 1).clamp(first, curve.gain_db.len().max(first));
+        let point_len = end - first;
         let column_len = (width as usize).min(point_len);
         let x_of = |index: f64| {
             let share = (curve.start_s + index * curve.hop_s) / duration_s.max(f64::MIN_POSITIVE);
@@ -139,7 +143,8 @@ impl Column {
         };
         (0..column_len)
             .map(|column| {
-                let (from, to) = (column * point_len / column_len, (column + 1) * point_len / column_len);
+                let edge = |column: usize| first + column * point_len / column_len;
+                let (from, to) = (edge(column), edge(column + 1));
                 let lowest = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
                 let highest = |values: &[f64]| values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 let part = |values: &[f64]| values.get(from..to).unwrap_or(&[]).to_vec();

@@ -56,8 +56,15 @@ pub(super) fn panel(scene: &mut Scene, place: Place, audio: &Audio, analysis: &A
     if !loudest_db.is_finite() {
         frame.note(scene, "silence");
     }
-    frame.heading(scene, "Level", "dBFS, mean power of 50 ms");
+    let window_s = window_s(audio, columns);
+    let window = if window_s < 1.0 { format!("{:.0} ms", 1000.0 * window_s) } else { format!("{window_s:.1} s") };
+    frame.heading(scene, "Level", &format!("dBFS, mean power of {window}"));
     legend(scene, (place.to.0, place.from.1 - 12.0), &keys);
+}
+
+/// Stretch whose power is averaged, in seconds: [`WINDOW_S`], or one column of a long recording.
+fn window_s(audio: &Audio, columns: usize) -> f64 {
+    WINDOW_S.max(audio.duration_s() / columns.max(1) as f64)
 }
 
 /// Mean power of all channels around the middle of each of `columns` equal stretches, in dBFS; [`SILENCE_DB`] at least.
@@ -75,8 +82,9 @@ fn levels_db(audio: &Audio, columns: usize) -> Vec<f64> {
         }
         sums.push(sum);
     }
-    let window_s = WINDOW_S.max(audio.duration_s() / columns.max(1) as f64);
-    let window = (window_s / audio.duration_s().max(f64::MIN_POSITIVE) * block_len as f64).round().max(1.0) as usize;
+    let window = (window_s(audio, columns) / audio.duration_s().max(f64::MIN_POSITIVE) * block_len as f64)
+        .round()
+        .max(1.0) as usize;
     (0..columns)
         .map(|column| {
             let centre = (2 * column + 1) * block_len / (2 * columns);
@@ -100,6 +108,7 @@ fn without_gain(levels_db: &[f64], curve: &GainCurve, duration_s: f64) -> Vec<f6
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
     use super::*;
 
     #[test]

@@ -95,6 +95,7 @@ fn compose(audio: &Audio, analysis: &Analysis, restored: Option<&Restored>, capt
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
     use super::scene::{Anchor, Shape, Text};
     use super::*;
     use crate::analysis::Verdict;

@@ -24,7 +24,7 @@ const PROMPT_STAGE_FACTOR: f64 = 3.0;
 /// 90 % of a normal distribution lie within this many standard deviations.
 const SIGMAS_90: f64 = 1.645;
 
-/// Slow-stage decay in dB/s that is expected at a frequency: straight lines between the keys of [`SLOW_STAGE`].
+/// Slow-stage decay in dB/s that is expected at a frequency: straight lines between the keys of [`EXPECTED_DECAY`].
 fn expected_db_per_s(frequency_hz: f64) -> f64 {
     let key = midi_key_from_hz(frequency_hz);
     let pair = EXPECTED_DECAY.windows(2).find(|pair| key <= pair[1].0);

@@ -76,6 +76,7 @@ fn between(power: &[f32], low: f64, high: f64) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
     use super::*;
 
     #[test]

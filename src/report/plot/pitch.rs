@@ -72,7 +72,7 @@ pub(super) fn panel(scene: &mut Scene, place: Place, analysis: &Analysis) {
         frame.note(scene, "no decay could be fitted");
     }
     centred(scene, (0.5 * (place.from.0 + place.to.0), place.to.1 + 2.9 * LABEL_SIZE), "frequency in Hz; keys above");
-    Frame { from: place.from, ..frame }.heading(scene, "Decay over pitch", "dB/s, device’s gain removed");
+    Frame { from: place.from, ..frame }.heading(scene, "Decay over pitch", "dB/s, gain removed");
     let row = |i: f64| (place.to.0, place.to.1 + (4.5 + 1.5 * i) * LABEL_SIZE);
     legend(scene, row(0.0), &[Key::dot("one decay", AFTER), Key::dot("median of an octave", INK)]);
     let expected = [Key::block("piano: slow stage", GREY.at(0.33)), Key::block("and prompt stage", GREY.at(0.13))];

@@ -13,6 +13,10 @@
 //! levels in dBFS *of the recording*, and a make-up gain is folded into them. Laws of devices that fix an absolute
 //! scale have an explicit `volume` parameter where a later stage may have changed it.
 
+mod feedback;
+
+pub use feedback::{Feedback, FeedbackCompressor};
+
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -120,7 +124,7 @@ impl LawFit {
 /// Every law family that is searched by default.
 #[must_use]
 pub fn families() -> Vec<Arc<dyn Law>> {
-    vec![]
+    vec![Arc::new(Feedback), Arc::new(FeedbackCompressor)]
 }
 
 /// Which way a law runs.

@@ -14,8 +14,10 @@
 //! scale have an explicit `volume` parameter where a later stage may have changed it.
 
 mod feedback;
+mod speex;
 
 pub use feedback::{Feedback, FeedbackCompressor};
+pub use speex::Speex;
 
 use serde::Serialize;
 use std::sync::Arc;
@@ -124,7 +126,7 @@ impl LawFit {
 /// Every law family that is searched by default.
 #[must_use]
 pub fn families() -> Vec<Arc<dyn Law>> {
-    vec![Arc::new(Feedback), Arc::new(FeedbackCompressor)]
+    vec![Arc::new(Feedback), Arc::new(FeedbackCompressor), Arc::new(Speex)]
 }
 
 /// Which way a law runs.

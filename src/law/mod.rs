@@ -14,9 +14,11 @@
 //! scale have an explicit `volume` parameter where a later stage may have changed it.
 
 mod feedback;
+pub mod limiter;
 mod speex;
 
 pub use feedback::{Feedback, FeedbackCompressor};
+pub use limiter::Limiter;
 pub use speex::Speex;
 
 use serde::Serialize;
@@ -126,7 +128,7 @@ impl LawFit {
 /// Every law family that is searched by default.
 #[must_use]
 pub fn families() -> Vec<Arc<dyn Law>> {
-    vec![Arc::new(Feedback), Arc::new(FeedbackCompressor), Arc::new(Speex)]
+    vec![Arc::new(Feedback), Arc::new(FeedbackCompressor), Arc::new(Speex), Arc::new(Limiter)]
 }
 
 /// Which way a law runs.

@@ -131,11 +131,21 @@ pub fn attacks(recorded: &[f32], values: &[f64], sample_rate_hz: f64) -> Vec<usi
         .collect()
 }
 
-/// The gain of every sample of `recorded`, given by how much it fell at each attack.
+/// What is known of one attack.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Attack {
+    /// The gain fell by so many dB (at least 0) against what the release had reached by then: what a step in sounding
+    /// partials tells.
+    Drop(f64),
+    /// The gain landed so many dB (at least 0) below its rest: what the slope of the release behind it tells.
+    Depth(f64),
+}
+
+/// The gain of every sample of `recorded`, given what is known of each attack.
 ///
-/// `attack_events` are pairs of a sample index and the drop in dB (at least 0) against the gain that the release had
-/// reached by then; an event is moved to a contact within 40 ms where there is one. Contacts that belong to no event
-/// hold the gain to the typical decay, as in the law's own inverse.
+/// `attack_events` are pairs of a sample index and what happened there; an event is moved to the nearest contact
+/// within 40 ms where there is one. Contacts that belong to no event hold the gain to the typical decay, as in the
+/// law's own inverse.
 ///
 /// # Shape
 /// As long as `recorded`. Events in any order.
@@ -147,16 +157,16 @@ pub fn gain_with_attacks(
     recorded: &[f32],
     values: &[f64],
     sample_rate_hz: f64,
-    attack_events: &[(usize, f64)],
+    attack_events: &[(usize, Attack)],
 ) -> Vec<f32> {
     let settings = Settings::new(values, sample_rate_hz);
     let reach = (REACH_S * sample_rate_hz) as usize;
-    let mut events: Vec<(usize, f64)> = attack_events
+    let mut events: Vec<(usize, Attack)> = attack_events
         .iter()
-        .map(|(sample, drop_db)| {
-            let window = sample.saturating_sub(reach)..(sample + reach + 1).min(recorded.len());
+        .map(|(sample, attack)| {
+            let window = sample.saturating_sub(reach)..sample.saturating_add(reach + 1).min(recorded.len());
             let nearest = window.filter(|n| settings.touches(recorded[*n])).min_by_key(|n| n.abs_diff(*sample));
-            (nearest.unwrap_or(*sample), if drop_db.is_finite() { drop_db.max(0.0) } else { 0.0 })
+            (nearest.unwrap_or(*sample), *attack)
         })
         .collect();
     events.sort_by_key(|(sample, _)| *sample);
@@ -166,23 +176,10 @@ pub fn gain_with_attacks(
     let latency = running.latency_samples();
     let mut out = Vec::with_capacity(recorded.len() + latency);
     for (n, y) in recorded.iter().chain(std::iter::repeat_n(&0.0, latency)).enumerate() {
-        let mut drop_db = 0.0;
-        let mut is_event = false;
-        while let Some((_, db)) = events.next_if(|(sample, _)| *sample == n) {
-            drop_db += db;
-            is_event = true;
+        let mut landing = settings.touches(*y).then(|| running.held());
+        while let Some((_, attack)) = events.next_if(|(sample, _)| *sample == n) {
+            landing = Some(running.attacked(attack, landing));
         }
-        let landing = if is_event {
-            running.contacts.touch(n, settings.rest_samples);
-            let landing = (running.foreseen() * db_to_gain(-drop_db)).max(SMALLEST_GAIN);
-            running.remember(landing);
-            Some(landing)
-        } else if settings.touches(*y) {
-            running.contacts.touch(n, settings.rest_samples);
-            Some(running.held())
-        } else {
-            None
-        };
         out.push(running.step(landing));
     }
     out.drain(..latency.min(out.len()));
@@ -346,6 +343,18 @@ impl Running {
         let (at, gain) = self.landed;
         let decayed = gain * self.settings.decay.powf((self.heard - at) as f64);
         let landing = self.foreseen().min(decayed);
+        self.remember(landing);
+        landing
+    }
+
+    /// Landing of an attack; a second one at the same sample adds to the first.
+    fn attacked(&mut self, attack: Attack, already: Option<f64>) -> f64 {
+        let (db, from) = match attack {
+            Attack::Drop(db) => (db, already.unwrap_or_else(|| self.foreseen())),
+            Attack::Depth(db) => (db, 1.0),
+        };
+        let db = if db.is_finite() { db.max(0.0) } else { 0.0 };
+        let landing = (from * db_to_gain(-db)).max(SMALLEST_GAIN);
         self.remember(landing);
         landing
     }

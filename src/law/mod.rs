@@ -14,10 +14,12 @@
 //! scale have an explicit `volume` parameter where a later stage may have changed it.
 
 mod feedback;
+mod leveller;
 pub mod limiter;
 mod speex;
 
 pub use feedback::{Feedback, FeedbackCompressor};
+pub use leveller::{FeedbackLeveller, Leveller};
 pub use limiter::Limiter;
 pub use speex::Speex;
 
@@ -128,7 +130,14 @@ impl LawFit {
 /// Every law family that is searched by default.
 #[must_use]
 pub fn families() -> Vec<Arc<dyn Law>> {
-    vec![Arc::new(Feedback), Arc::new(FeedbackCompressor), Arc::new(Speex), Arc::new(Limiter)]
+    vec![
+        Arc::new(Feedback),
+        Arc::new(FeedbackCompressor),
+        Arc::new(Speex),
+        Arc::new(Limiter),
+        Arc::new(Leveller),
+        Arc::new(FeedbackLeveller),
+    ]
 }
 
 /// Which way a law runs.

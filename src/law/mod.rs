@@ -16,11 +16,13 @@
 mod feedback;
 mod leveller;
 pub mod limiter;
+mod normaliser;
 mod speex;
 
 pub use feedback::{Feedback, FeedbackCompressor};
 pub use leveller::{FeedbackLeveller, Leveller};
 pub use limiter::Limiter;
+pub use normaliser::Normaliser;
 pub use speex::Speex;
 
 use serde::Serialize;
@@ -137,6 +139,7 @@ pub fn families() -> Vec<Arc<dyn Law>> {
         Arc::new(Limiter),
         Arc::new(Leveller),
         Arc::new(FeedbackLeveller),
+        Arc::new(Normaliser),
     ]
 }
 

@@ -17,6 +17,9 @@ const LN_PER_DB: f64 = std::f64::consts::LN_10 / 20.0;
 /// (the published update has no such bound and then never recovers).
 const SMALLEST_STEP: f64 = 0.05;
 
+/// Smallest gain of the compressor (-100 dB): keeps `x = y / g` finite.
+const SMALLEST_GAIN: f64 = 1e-5;
+
 /// Largest power that a detector takes in, as a multiple of full scale (+120 dB): keeps every state finite.
 const LARGEST_POWER: f64 = 1e12;
 
@@ -260,7 +263,7 @@ impl RunningFeedbackCompressor {
         } else {
             over_db
         };
-        (-self.slope * bent_db * LN_PER_DB).exp()
+        (-self.slope * bent_db * LN_PER_DB).exp().max(SMALLEST_GAIN)
     }
 
     #[inline]

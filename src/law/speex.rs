@@ -173,7 +173,9 @@ struct Settings {
 /// How the bins of a spectrum share in the bark bands: each bin belongs to two neighbours.
 #[derive(Debug, Clone)]
 struct Bands {
-    lower: Vec<usize>,
+    /// First bin of each lower neighbour, and the end.
+    edges: [usize; BANDS_LEN],
+    /// Share of each bin that goes to its upper neighbour.
     upper_share: Vec<f32>,
 }
 
@@ -181,24 +183,44 @@ impl Bands {
     fn new(bins_len: usize, sample_rate_hz: f64) -> Self {
         let bark = |hz: f64| 13.1 * (0.000_74 * hz).atan() + 2.24 * (hz * hz * 1.85e-8).atan() + 1e-4 * hz;
         let width = bark((sample_rate_hz / 2.0).floor()) / (BANDS_LEN - 1) as f64;
-        let (lower, upper_share) = (0..bins_len)
-            .map(|i| {
-                let position = bark(i as f64 * sample_rate_hz / (2.0 * bins_len as f64)) / width;
-                let lower = position.floor() as usize;
-                if lower > BANDS_LEN - 2 { (BANDS_LEN - 2, 1.0) } else { (lower, (position - lower as f64) as f32) }
-            })
-            .unzip();
-        Self { lower, upper_share }
+        let position = |i: usize| bark(i as f64 * sample_rate_hz / (2.0 * bins_len as f64)) / width;
+        let lower = |i: usize| (position(i).floor() as usize).min(BANDS_LEN - 2);
+        let edges = std::array::from_fn(|band| (0..bins_len).find(|i| lower(*i) >= band).unwrap_or(bins_len));
+        let upper_share = (0..bins_len).map(|i| (position(i) - lower(i) as f64).min(1.0) as f32).collect();
+        Self { edges, upper_share }
     }
 
     fn sums(&self, bins: &[f32]) -> [f32; BANDS_LEN] {
         let mut out = [0f32; BANDS_LEN];
-        for ((x, lower), share) in bins.iter().zip(&self.lower).zip(&self.upper_share) {
-            out[*lower] += (1.0 - share) * x;
-            out[*lower + 1] += share * x;
+        for (band, edges) in self.edges.windows(2).enumerate() {
+            let bins = &bins[edges[0]..edges[1]];
+            let upper = dot(bins, &self.upper_share[edges[0]..edges[1]]);
+            out[band] += sum(bins) - upper;
+            out[band + 1] += upper;
         }
         out
     }
+}
+
+/// Sums run in this many independent lanes, so that they need not wait for each other.
+const LANES: usize = 8;
+
+fn sum(a: &[f32]) -> f32 {
+    let (chunks, rest) = a.as_chunks::<LANES>();
+    let mut lanes = [0f32; LANES];
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += x);
+    }
+    lanes.iter().chain(rest).sum()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut lanes = [0f32; LANES];
+    for (a, b) in a.iter().zip(b) {
+        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
+    }
+    lanes.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
 /// Probability of speech: minimum-tracking noise estimate per bin, a-priori signal-to-noise ratio per band.
@@ -274,18 +296,20 @@ impl Speech {
             1000..10_000 => 150,
             _ => 300,
         };
-        let renew = self.minima_age > longest_age;
-        if renew {
+        if self.minima_age > longest_age {
             self.minima_age = 0;
+            self.minimum.copy_from_slice(&self.next_minimum);
+            self.next_minimum.copy_from_slice(&self.smoothed);
+        }
+        let smaller = |a: f32, b: f32| if a < b { a } else { b };
+        for ((minimum, next), s) in self.minimum.iter_mut().zip(&mut self.next_minimum).zip(&self.smoothed) {
+            *minimum = smaller(*minimum, *s);
+            *next = smaller(*next, *s);
         }
         let rate = (1.0 / self.frames_len as f32).max(0.03);
-        let bins = self.smoothed.iter().zip(&mut self.minimum).zip(&mut self.next_minimum).zip(&mut self.noise);
-        for ((((s, minimum), next), noise), p) in bins.zip(power) {
-            *minimum = if renew { *next } else { *minimum }.min(*s);
-            *next = if renew { *s } else { next.min(*s) };
-            let quiet = 0.4 * *s <= *minimum || *p < *noise;
-            let moved = (*noise + rate * (*p - *noise)).max(0.0);
-            *noise = if quiet { moved } else { *noise };
+        for (((noise, p), s), minimum) in self.noise.iter_mut().zip(power).zip(&self.smoothed).zip(&self.minimum) {
+            let quiet = (0.4 * s <= *minimum) | (*p < *noise);
+            *noise += if quiet { rate * (p - *noise) } else { 0.0 };
         }
     }
 }
@@ -441,7 +465,7 @@ impl Running {
     }
 
     fn loudness(&self) -> f32 {
-        (1.0 + self.power.iter().zip(&self.loudness_weight).map(|(p, w)| p * w).sum::<f32>()).sqrt()
+        (1.0 + dot(&self.power, &self.loudness_weight)).sqrt()
     }
 
     fn frame_forward(&mut self) {

@@ -288,7 +288,7 @@ mod estimator {
     }
 
     #[test]
-    #[ignore = "needs the estimator"]
+
     fn a_phone_is_found_and_undone() {
         let desk = Desk::new();
         let phone = fixture("prelude-phone-compressor.flac");
@@ -300,7 +300,7 @@ mod estimator {
     }
 
     #[test]
-    #[ignore = "needs the estimator"]
+
     fn a_microphone_is_left_as_it_is_sample_for_sample() {
         let desk = Desk::new();
         let microphone = fixture("prelude-mic.flac");

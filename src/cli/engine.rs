@@ -1,7 +1,4 @@
-//! STUB, to be replaced where branches meet: the library's `analyze` and `restore` under the names the program uses.
-//!
-//! What stays: [`answer`], which turns the user's choice of a gain into an analysis. What goes: [`Config`], [`analyze`]
-//! (here it never decides), and [`restore`], in favour of `agcfix::{Config, analyze, restore}`.
+//! The library under the names the program uses: the user's choice of a gain turned into an analysis, and its undoing.
 
 use super::failure::Failure;
 use super::laws::LawChoice;
@@ -10,12 +7,12 @@ use super::stdio;
 use agcfix::analysis::{EvidenceSummary, GainCurve, InputSummary, PartialSummary, Verdict};
 use agcfix::decode::Decoded;
 use agcfix::gain_csv::read_gain_csv;
-use agcfix::law::{Direction, Law, LawFit, drive, families, gain_of};
-use agcfix::progress::{Observer, Stage};
+use agcfix::law::{Law, LawFit, families};
+use agcfix::progress::Observer;
 use agcfix::report::story::GainSource;
-use agcfix::restore::{Level, Restored, apply_gain, gain_at_samples, set_level};
+use agcfix::restore::{Level, RestoreConfig, Restored, Trust, gain_of_law};
 use agcfix::units::db_from_amplitude;
-use agcfix::{Analysis, Audio, Error};
+use agcfix::{Analysis, Audio, Config, Error};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,21 +21,18 @@ const CURVE_HOP_S: f64 = 0.01;
 /// A given curve may end this much before the recording without a remark, in seconds.
 const CURVE_SLACK_S: f64 = 0.5;
 
-/// STUB for `agcfix::Config`.
-#[derive(Debug, Default)]
-#[expect(dead_code, reason = "the stub searches nothing")]
-pub struct Config {
-    /// Law families to search; all where empty.
-    pub laws: Vec<Arc<dyn Law>>,
+/// A configuration that searches one law only.
+fn config_with(law: Arc<dyn Law>) -> Config {
+    let mut config = Config::default();
+    config.fit.laws = vec![law];
+    config
 }
 
-/// STUB for `agcfix::analyze`.
-pub fn analyze(recording: &Decoded, _config: &Config, observer: &dyn Observer) -> Result<Analysis, Error> {
-    if !observer.progress(Stage::Partials, 1.0) {
-        return Err(Error::Cancelled);
-    }
-    let reason = "this build does not contain the estimator yet".to_owned();
-    Ok(bare(recording, Verdict::Undecided { reason }, None, flat(recording)))
+/// What the recording itself tells.
+pub fn analyze(recording: &Decoded, config: &Config, observer: &dyn Observer) -> Result<Analysis, Error> {
+    let mut analysis = agcfix::analyze(&recording.audio, config, observer)?;
+    analysis.warnings.splice(0..0, recording.warnings.iter().cloned());
+    Ok(analysis)
 }
 
 /// The analysis that the user's choice of a gain amounts to, and where its gain comes from.
@@ -53,7 +47,7 @@ pub fn answer(
             (bare(recording, Verdict::None, None, flat(recording)), GainSource::NoneGiven)
         }
         GainChoice::Law(LawChoice::Fitted(law)) => {
-            let analysis = analyze(recording, &Config { laws: vec![Arc::clone(law)] }, observer)?;
+            let analysis = analyze(recording, &config_with(Arc::clone(law)), observer)?;
             // Naming a law decides what is undecided; where nothing was found there is nothing to undo.
             let is_decided = analysis.verdict != Verdict::None && analysis.law.is_some();
             (analysis, if is_decided { GainSource::LawGiven } else { GainSource::Found })
@@ -69,36 +63,26 @@ pub fn answer(
     })
 }
 
-/// STUB for `agcfix::restore`: a given gain is undone whatever the verdict.
+/// Undoes the gain. A gain that the user gave is undone whatever the verdict.
 pub fn restore(audio: &Audio, analysis: &Analysis, source: GainSource, level: Level) -> Result<Restored, Error> {
-    let is_trusted = analysis.verdict == Verdict::Agc || source.is_given();
-    let gain = match (&analysis.law, source) {
-        _ if !is_trusted || source == GainSource::NoneGiven => None,
-        (Some(fit), _) => Some(gain_of_fit(fit, audio)?),
-        (None, GainSource::CurveGiven) => {
-            Some(gain_at_samples(&analysis.gain_curve, audio.sample_rate_hz(), audio.sample_len())?)
-        }
-        (None, _) => None,
-    };
-    match gain {
-        Some(gain) => set_level(audio.sample_rate_hz(), apply_gain(audio, &gain)?, level),
-        None => set_level(audio.sample_rate_hz(), audio.channels().to_vec(), Level::Keep),
-    }
-}
-
-fn gain_of_fit(fit: &LawFit, audio: &Audio) -> Result<Vec<f32>, Error> {
-    let law = families().into_iter().find(|law| law.name() == fit.name).ok_or_else(|| Error::Invalid {
-        what: "law".to_owned(),
-        cause: format!("none is called {}", fit.name),
-        remedy: "agcfix laws lists them".to_owned(),
-    })?;
-    let drive = drive(audio.channels());
-    Ok(gain_of(law.as_ref(), &fit.values(), f64::from(audio.sample_rate_hz()), &drive, Direction::Inverse))
+    let trust = if source.is_given() { Trust::Caller } else { Trust::Verdict };
+    let mut config = Config { restore: RestoreConfig { level, trust }, ..Config::default() };
+    config.fit.laws = families();
+    agcfix::restore(audio, analysis, &config)
 }
 
 /// The gain curve of a given law; its band is not known.
 fn curve_of(fit: &LawFit, audio: &Audio) -> Result<GainCurve, Error> {
-    let gain = gain_of_fit(fit, audio)?;
+    let gain = gain_of_law(audio, fit, &families())?;
+    if gain.is_empty() {
+        return Ok(GainCurve {
+            start_s: 0.0,
+            hop_s: CURVE_HOP_S,
+            gain_db: vec![0.0],
+            lower_db: vec![0.0],
+            upper_db: vec![0.0],
+        });
+    }
     let hop_samples = CURVE_HOP_S * f64::from(audio.sample_rate_hz());
     let entry_len = (gain.len() as f64 / hop_samples) as usize + 1;
     let at = |i: usize| gain[((i as f64 * hop_samples) as usize).min(gain.len() - 1)];

@@ -1,11 +1,11 @@
 //! What the typed words mean: defaults filled in, contradictions found.
 
-use super::engine::Config;
 use super::failure::Failure;
 use super::laws::LawChoice;
 use super::outputs::{Json, Outputs, Plot};
 use super::stdio::SummaryTo;
 use super::typed::{AnalyzeTyped, Bits, Command, Common, RestoreTyped, Typed};
+use agcfix::Config;
 use agcfix::report::plot::Format;
 use agcfix::restore::Level;
 use std::ffi::OsString;

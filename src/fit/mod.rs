@@ -38,7 +38,7 @@ pub struct FitConfig {
 impl Default for FitConfig {
     fn default() -> Self {
         Self {
-            laws: law::families(),
+            laws: law::searched(),
             members_per_parameter: 4,
             generations: 12,
             polish_evaluations: 120,

@@ -13,7 +13,19 @@
 //! levels in dBFS *of the recording*, and a make-up gain is folded into them. Laws of devices that fix an absolute
 //! scale have an explicit `volume` parameter where a later stage may have changed it.
 
-pub mod compressor;
+mod compressor;
+mod feedback;
+mod leveller;
+pub mod limiter;
+mod normaliser;
+mod speex;
+
+pub use compressor::{Compressor, Smoothed};
+pub use feedback::{Feedback, FeedbackCompressor};
+pub use leveller::{FeedbackLeveller, Leveller};
+pub use limiter::Limiter;
+pub use normaliser::Normaliser;
+pub use speex::Speex;
 
 use serde::Serialize;
 use std::sync::Arc;
@@ -125,11 +137,28 @@ impl LawFit {
     }
 }
 
-/// Every law family that is searched by default.
+/// Every law family there is.
 #[must_use]
 pub fn families() -> Vec<Arc<dyn Law>> {
-    compressor::Compressor::ALL.map(|law| Arc::new(law) as Arc<dyn Law>).to_vec()
+    let mut out = Compressor::ALL.map(|law| Arc::new(law) as Arc<dyn Law>).to_vec();
+    out.push(Arc::new(Feedback));
+    out.push(Arc::new(FeedbackCompressor));
+    out.push(Arc::new(Speex));
+    out.push(Arc::new(Limiter));
+    out.push(Arc::new(Leveller));
+    out.push(Arc::new(FeedbackLeveller));
+    out.push(Arc::new(Normaliser));
+    out
 }
+
+/// The law families that are searched where nothing is known of the device.
+#[must_use]
+pub fn searched() -> Vec<Arc<dyn Law>> {
+    families().into_iter().filter(|law| SEARCHED.contains(&law.name())).collect()
+}
+
+/// Names of the families in [`searched`].
+const SEARCHED: [&str; 1] = ["compressor"];
 
 /// Which way a law runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

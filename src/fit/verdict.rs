@@ -99,7 +99,9 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
         return undecided("too few notes ring long enough to show whether the level was controlled");
     }
     let notes_agree = weight.p_value <= config.max_p_value && weight.share >= config.min_share;
-    let steps_agree = weight.step_slope.map(|(slope, error)| slope >= config.min_step_ratio * error && slope > 0.2);
+    // Decays that speak loudly need less from the steps: slow pieces have few onsets to measure.
+    let needed = config.min_step_ratio * if weight.share >= LOUD_SHARE { 0.6 } else { 1.0 };
+    let steps_agree = weight.step_slope.map(|(slope, error)| slope >= needed * error && slope > 0.15);
     let moves = movement_db >= config.min_movement_db;
     match (notes_agree && moves, steps_agree) {
         (true, Some(true)) => Verdict::Agc,
@@ -113,6 +115,9 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
         (false, _) => Verdict::None,
     }
 }
+
+/// Share of the misfit above which decays speak loudly: ten times what untouched recordings reach.
+const LOUD_SHARE: f64 = 0.015;
 
 /// Steps at loud onsets that are this many standard errors below zero betray a gain control even without a law.
 const DIP_ALARM: f64 = 5.0;

@@ -11,7 +11,7 @@ const WINDOW_S: f64 = 0.085;
 /// the picture with grain that tells nothing and costs half of the file.
 const RANGE_DB: f64 = 60.0;
 /// Levels are drawn in steps of this many dB, finer than the eye tells on a colour map: grain again.
-const STEP_DB: f64 = 2.0;
+const STEP_DB: f64 = 3.0;
 /// The loudest level's place on the colour map: what is drawn on top needs the light end for itself.
 const LOUDEST_SHARE: f64 = 0.62;
 

@@ -13,6 +13,14 @@
 //! levels in dBFS *of the recording*, and a make-up gain is folded into them. Laws of devices that fix an absolute
 //! scale have an explicit `volume` parameter where a later stage may have changed it.
 
+mod agc1;
+mod agc1_digital;
+mod agc1_hearing;
+mod agc1_slider;
+mod agc1_voice;
+
+pub use agc1::{Agc1Adaptive, Agc1Fixed};
+
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -120,7 +128,7 @@ impl LawFit {
 /// Every law family that is searched by default.
 #[must_use]
 pub fn families() -> Vec<Arc<dyn Law>> {
-    vec![]
+    vec![Arc::new(Agc1Fixed), Arc::new(Agc1Adaptive)]
 }
 
 /// Which way a law runs.

@@ -16,12 +16,12 @@
 //!   would have to become a parameter.
 //! - Above its limiter level the device has an infinite ratio (fixed mode: from `-(compression + target)` dBFS on,
 //!   adaptive: from `-(4 + 5/11 compression)`); see [`Law::has_ceiling`] and `agc1_digital`.
-//! - Samples are not rounded to 16 bits on the way, so near the last bits of 16 the device differs.
+//! - The input is rounded to 16 bits as on the device, what follows is not: near the last bits the device differs.
 //!
 //! Source: the WebRTC project, `modules/audio_processing/agc/legacy`.
 
 use super::agc1_digital::{Digital, Gains, Settings};
-use super::agc1_hearing::{BLOCKS, FULL_SCALE, Heard, Hearing, SUBFRAMES};
+use super::agc1_hearing::{BLOCKS, Blocks, FULL_SCALE, Heard, Hearing, SUBFRAMES};
 use super::agc1_slider::{Capture, Microphone, Slider, is_quiet};
 use super::{Direction, GainControl, Law, Parameter, Scale};
 
@@ -69,7 +69,19 @@ pub(super) const VOLUME: Parameter = Parameter {
     meaning: "gain of the recording after the device, which works on an absolute scale; 0 if nothing touched it",
 };
 
-static PARAMETERS: [Parameter; 4] = [TARGET, COMPRESSION, LIMITER, VOLUME];
+/// Device rate, for the modes with a slow controller.
+pub(super) const WIDE: Parameter = Parameter {
+    name: "wideband",
+    unit: "",
+    low: 0.0,
+    high: 1.0,
+    default: 1.0,
+    scale: Scale::Integer,
+    meaning: "1 for a device that runs at 32 or 48 kHz, 0 at 16 kHz: decides which samples the slow controller hears",
+};
+
+static FIXED: [Parameter; 4] = [TARGET, COMPRESSION, LIMITER, VOLUME];
+static ADAPTIVE: [Parameter; 5] = [TARGET, COMPRESSION, LIMITER, VOLUME, WIDE];
 
 /// The fixed digital mode: table, envelopes and gate only.
 #[derive(Debug, Clone, Copy, Default)]
@@ -90,7 +102,7 @@ impl Law for Agc1Fixed {
     }
 
     fn parameters(&self) -> &'static [Parameter] {
-        &PARAMETERS
+        &FIXED
     }
 
     fn has_ceiling(&self) -> bool {
@@ -98,7 +110,7 @@ impl Law for Agc1Fixed {
     }
 
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
-        Box::new(Device::new(&PARAMETERS, values, sample_rate_hz, None))
+        Box::new(Device::new(&FIXED, values, sample_rate_hz, None))
     }
 }
 
@@ -113,7 +125,7 @@ impl Law for Agc1Adaptive {
     }
 
     fn parameters(&self) -> &'static [Parameter] {
-        &PARAMETERS
+        &ADAPTIVE
     }
 
     fn has_ceiling(&self) -> bool {
@@ -121,7 +133,7 @@ impl Law for Agc1Adaptive {
     }
 
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
-        Box::new(Device::new(&PARAMETERS, values, sample_rate_hz, Some(Microphone::Emulated)))
+        Box::new(Device::new(&ADAPTIVE, values, sample_rate_hz, Some(Microphone::Emulated)))
     }
 }
 
@@ -146,6 +158,7 @@ pub(super) struct Device {
 struct Stages {
     digital: Digital,
     slider: Option<Slider>,
+    blocks: Blocks,
 }
 
 /// Gains of one frame: the eleven marks of the digital stage, times a factor per millisecond.
@@ -155,7 +168,7 @@ struct FrameGains {
 }
 
 impl Device {
-    /// `parameters` begin with target, compression, limiter and volume.
+    /// `parameters` begin with target, compression, limiter and volume; then the rate, where there is a microphone.
     pub(super) fn new(
         parameters: &[Parameter],
         values: &[f64],
@@ -169,13 +182,18 @@ impl Device {
             limiter: value(2) > 0.5,
             adaptive: microphone.is_some(),
         };
-        let hearing = Hearing::new(sample_rate_hz);
+        let blocks = match microphone {
+            None => Blocks::None,
+            Some(_) if value(4) > 0.5 => Blocks::FirstHalf,
+            Some(_) => Blocks::Halved,
+        };
+        let hearing = Hearing::new(sample_rate_hz, blocks);
         let frame_samples = FRAME_S * sample_rate_hz;
         let latency = frame_samples.ceil() as usize + 1 + hearing.lookahead_samples();
         let volume = 10f64.powf(value(3) / 20.0);
         Self {
             hearing,
-            stages: Stages { digital: Digital::new(settings), slider: microphone.map(Slider::new) },
+            stages: Stages { digital: Digital::new(settings), slider: microphone.map(Slider::new), blocks },
             ramp: Ramp::new(latency, frame_samples, volume),
             volume,
         }
@@ -184,7 +202,7 @@ impl Device {
     fn run(&mut self, drive: &[f32], gain: &mut [f32], direction: Direction) {
         let Self { hearing, stages, ramp, volume } = self;
         let scale = if direction == Direction::Forward { 1.0 } else { 1.0 / *volume };
-        hearing.feed(drive, scale, |heard| {
+        hearing.feed(drive, scale, direction == Direction::Forward, |heard| {
             let gains = match direction {
                 Direction::Forward => stages.forward(heard),
                 Direction::Inverse => stages.inverse(heard),
@@ -216,7 +234,7 @@ impl Stages {
         };
         let quiet = is_quiet(heard.energy, heard.crossings);
         let capture = slider.capture(|k, gain| heard.peak[k] * gain >= FULL_SCALE);
-        let captured = heard.times(&capture.gain);
+        let captured = heard.times(&capture.gain, self.blocks);
         let marks = self.digital.forward(&captured, quiet);
         slide(slider, &capture, &captured, &self.digital, quiet);
         FrameGains { marks, before: capture.gain }
@@ -239,7 +257,7 @@ impl Stages {
         for (k, middle) in middles.iter_mut().enumerate() {
             *middle = 1.0 / (marks[k] + recorded.peak_at[k] * (marks[k + 1] - marks[k]));
         }
-        let captured = recorded.times(&middles);
+        let captured = recorded.times(&middles, self.blocks);
         // An overloaded microphone puts out full scale: one position per such millisecond, no more can be told.
         let full = captured.peak.map(|peak| peak >= 0.9999 * FULL_SCALE);
         let steps = std::cell::Cell::new(usize::MAX);
@@ -258,15 +276,18 @@ fn slide(slider: &mut Slider, capture: &Capture, captured: &Heard, digital: &Dig
 }
 
 impl Heard {
-    /// The same frame through a gain per millisecond; the count of sign changes and their place stay.
-    fn times(&self, gain: &[f64; SUBFRAMES]) -> Self {
+    /// The same frame through a gain per millisecond; the count of sign changes and the peaks' places stay.
+    fn times(&self, gain: &[f64; SUBFRAMES], blocks: Blocks) -> Self {
         let mut out = self.clone();
         for (k, g) in gain.iter().enumerate() {
             out.peak[k] *= g;
             out.voice[k] *= g * g;
         }
         for block in 0..BLOCKS {
-            out.power[block] *= gain[2 * block] * gain[2 * block + 1];
+            out.power[block] *= match blocks {
+                Blocks::FirstHalf => gain[block] * gain[block],
+                Blocks::Halved | Blocks::None => gain[2 * block] * gain[2 * block + 1],
+            };
         }
         out
     }

@@ -19,8 +19,19 @@ pub(super) const SUBFRAMES: usize = 10;
 const SUBFRAME_LEN: usize = 16;
 /// Samples of the band per frame.
 const FRAME_LEN: usize = SUBFRAMES * SUBFRAME_LEN;
-/// Pairs of milliseconds, the blocks of the slow controller.
+/// Blocks per frame of the slow controller.
 pub(super) const BLOCKS: usize = SUBFRAMES / 2;
+
+/// What the slow controller's blocks of 16 samples are: its five blocks per frame were made for 8 kHz.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blocks {
+    /// Nobody listens.
+    None,
+    /// A device that runs at 16 kHz halves the rate: blocks of 2 ms of the band below 4 kHz.
+    Halved,
+    /// A device that runs at 32 or 48 kHz does not: the first five milliseconds of each frame, the rest is not heard.
+    FirstHalf,
+}
 
 /// Largest 16-bit sample: the device's arithmetic, and so its thresholds, are in such units.
 pub(super) const FULL_SCALE: f64 = 32_768.0;
@@ -52,7 +63,7 @@ pub(super) struct Heard {
     pub peak_at: [f64; SUBFRAMES],
     /// Energy of the 4 kHz high-passed signal per millisecond, in 64ths of squared samples.
     pub voice: [f64; SUBFRAMES],
-    /// Mean square of the band below 4 kHz in each 2 ms.
+    /// Mean square of each block of the slow controller, see [`Blocks`].
     pub power: [f64; BLOCKS],
     /// Sum of squares over the frame.
     pub energy: f64,
@@ -167,12 +178,14 @@ pub(super) struct Hearing {
     halver: Halver,
     voice_halver: Halver,
     high_pass: (f32, f32),
+    blocks: Blocks,
 }
 
 impl Hearing {
-    /// Listens at the recording's rate; `scale` brings its samples to 16-bit units.
-    pub fn new(sample_rate_hz: f64) -> Self {
+    /// Listens at the recording's rate.
+    pub fn new(sample_rate_hz: f64, blocks: Blocks) -> Self {
         Self {
+            blocks,
             resampler: Resampler::new(sample_rate_hz),
             frame: Vec::with_capacity(FRAME_LEN),
             halver: Halver::default(),
@@ -186,23 +199,30 @@ impl Hearing {
         self.resampler.lookahead_samples()
     }
 
-    /// Feeds samples of full scale 1 times `scale`; `sink` receives each frame as it is complete.
-    pub fn feed(&mut self, drive: &[f32], scale: f64, mut sink: impl FnMut(&Heard)) {
-        let Self { resampler, frame, halver, voice_halver, high_pass } = self;
+    /// Feeds samples of full scale 1 times `scale`; `sink` receives each frame as it is complete. `rounded` rounds them
+    /// to 16 bits as the device does at its input: silence below the last bit is silence, and the voice measure knows.
+    pub fn feed(&mut self, drive: &[f32], scale: f64, rounded: bool, mut sink: impl FnMut(&Heard)) {
+        let Self { resampler, frame, halver, voice_halver, high_pass, blocks } = self;
         let scale = (scale * FULL_SCALE) as f32;
         resampler.feed(drive, |x| {
-            frame.push(x);
+            frame.push(if rounded { round(x * scale) } else { x * scale });
             if frame.len() == FRAME_LEN {
-                sink(&summarise(frame, scale, halver, voice_halver, high_pass));
+                sink(&summarise(frame, *blocks, halver, voice_halver, high_pass));
                 frame.clear();
             }
         });
     }
 }
 
+/// Rounds to a whole number, for magnitudes below 2^22: far above them the last bits of an `f32` are whole.
+fn round(x: f32) -> f32 {
+    const ONE_AND_A_HALF_TO_THE_23: f32 = 12_582_912.0;
+    if x.abs() < 4_194_304.0 { (x + ONE_AND_A_HALF_TO_THE_23) - ONE_AND_A_HALF_TO_THE_23 } else { x }
+}
+
 fn summarise(
     frame: &[f32],
-    scale: f32,
+    blocks: Blocks,
     halver: &mut Halver,
     voice_halver: &mut Halver,
     high_pass: &mut (f32, f32),
@@ -220,20 +240,25 @@ fn summarise(
             last_negative = x < 0.0;
         }
         for four in subframe.chunks_exact(4) {
-            let low = halver.next(four[0], four[1]);
-            let high = halver.next(four[2], four[3]);
-            power += low * low + high * high;
+            if blocks == Blocks::Halved {
+                let (first, second) = (halver.next(four[0], four[1]), halver.next(four[2], four[3]));
+                power += first * first + second * second;
+            }
             let x = voice_halver.next(0.5 * (four[0] + four[1]), 0.5 * (four[2] + four[3]));
             let out = x - high_pass.0 + HIGH_PASS_POLE * high_pass.1;
             *high_pass = (x, out);
             voice += out * out;
         }
-        let square = f64::from(scale) * f64::from(scale);
-        heard.peak[k] = f64::from(peak) * f64::from(scale);
+        heard.peak[k] = f64::from(peak);
         heard.peak_at[k] = (at as f64 + 0.5) / SUBFRAME_LEN as f64;
-        heard.voice[k] = f64::from(voice) * square / 64.0;
-        heard.power[k / 2] += f64::from(power) * square / 16.0;
-        heard.energy += f64::from(energy) * square;
+        heard.voice[k] = f64::from(voice) / 64.0;
+        match blocks {
+            Blocks::None => {}
+            Blocks::Halved => heard.power[k / 2] += f64::from(power) / SUBFRAME_LEN as f64,
+            Blocks::FirstHalf if k < BLOCKS => heard.power[k] = f64::from(energy) / SUBFRAME_LEN as f64,
+            Blocks::FirstHalf => {}
+        }
+        heard.energy += f64::from(energy);
     }
     heard
 }
@@ -242,19 +267,19 @@ fn summarise(
 mod tests {
     use super::*;
 
-    fn frames(sample_rate_hz: f64, frequency_hz: f64) -> Vec<Heard> {
+    fn frames(sample_rate_hz: f64, frequency_hz: f64, blocks: Blocks) -> Vec<Heard> {
         let drive: Vec<f32> = (0..(sample_rate_hz as usize))
             .map(|n| 0.5 * (2.0 * PI * frequency_hz * n as f64 / sample_rate_hz).sin() as f32)
             .collect();
         let mut heard = Vec::new();
-        Hearing::new(sample_rate_hz).feed(&drive, 1.0, |frame| heard.push(frame.clone()));
+        Hearing::new(sample_rate_hz, blocks).feed(&drive, 1.0, false, |frame| heard.push(frame.clone()));
         heard
     }
 
     #[test]
     fn a_sine_of_one_kilohertz_is_heard_alike_at_every_rate() {
         for rate in [16_000.0, 22_050.0, 32_000.0, 44_100.0, 48_000.0, 96_000.0] {
-            let heard = frames(rate, 1_000.0);
+            let heard = frames(rate, 1_000.0, if rate > 40_000.0 { Blocks::FirstHalf } else { Blocks::Halved });
             assert!(heard.len() >= 99, "{rate}: {} frames", heard.len());
             for frame in &heard[2..98] {
                 for peak in frame.peak {
@@ -271,7 +296,7 @@ mod tests {
 
     #[test]
     fn what_lies_above_the_band_is_not_heard() {
-        for frame in &frames(48_000.0, 12_000.0)[2..98] {
+        for frame in &frames(48_000.0, 12_000.0, Blocks::None)[2..98] {
             assert!(frame.peak.iter().all(|&p| p < 16_384.0 * 0.03), "{:?}", frame.peak);
         }
     }

@@ -43,9 +43,9 @@ const WAIT_FIRST_MS: (i32, i32) = (520, 340);
 const WAIT_SETTLED_MS: (i32, i32) = (1_000, 500);
 /// Time inside of the zone until it has settled, in ms.
 const SETTLED_MS: i32 = 4_000;
-/// Milliseconds of one block.
+/// Milliseconds that one block counts for.
 const BLOCK_MS: i32 = 2;
-/// Blocks in the sliding mean square (20 ms).
+/// Blocks in the sliding mean square (two frames).
 const WINDOW: usize = 10;
 /// Mean square that the window starts from.
 const POWER_START: f64 = 1_000.0;
@@ -226,7 +226,7 @@ impl Slider {
         Capture { gain, position }
     }
 
-    /// Hears a frame as the microphone gave it: squared peaks, mean squares of 2 ms, voice measure.
+    /// Hears a frame as the microphone gave it: squared peaks, mean squares of blocks, voice measure.
     pub fn hear(&mut self, told: i32, peaks: &[f64; SUBFRAMES], powers: &[f64; BLOCKS], voice: &Voice) {
         let mut position = told;
         if !self.started {

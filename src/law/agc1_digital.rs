@@ -14,10 +14,14 @@
 //! next, reductions one millisecond early.
 //!
 //! # Inverse
-//! The recorded signal is known, the gain is not: `e = (y/g)^2` with `g` where the peak lies. All eleven gains of a frame
-//! are iterated together, each by a Newton step whose slope is that of the table. Where the table is a ceiling the
-//! output does not depend on the input and the slope of the equation vanishes: there the step is damped to nothing and
-//! the gain stays where the law's own recovery has left it. That is finite, and it is a guess.
+//! The recorded signal is known, the gain is not: `e = (y/g)^2` with `g` where the peak lies. Millisecond by millisecond,
+//! if the law's own recovery explains the peak, that is the gain; otherwise the level was struck, and the smallest new
+//! level is sought whose gain turns it into this peak. What belongs to the whole frame (voice measure, gate, early
+//! reductions) is guessed and the frame repeated until nothing changes.
+//!
+//! Where the table is a ceiling the output hardly depends on the input: the table's straight pieces leave a ripple of
+//! 0.39 dB per 3.01 dB of level, repeated at every entry. The smallest level is then a guess that errs towards too much
+//! gain. It is finite and bounded; how far the gain really fell must come from other evidence.
 //!
 //! Source: the WebRTC project, `modules/audio_processing/agc/legacy/digital_agc`.
 
@@ -58,16 +62,20 @@ const GATE_FLOOR: f64 = 178.0;
 /// Reduction (0.1 dB) by which the gain is lowered until a peak fits below full scale.
 const FIT_STEP: f64 = 253.0 / 256.0;
 
-/// Sweeps of the inverse over a frame; typical frames need 2 to 5.
-const SWEEPS_MAX: usize = 24;
-/// Change of every gain (natural logarithm) at which a frame counts as solved: 0.0001 dB.
+/// Passes of the inverse over a frame; typical frames need 2 or 3.
+const PASSES_MAX: usize = 8;
+/// Change of every gain (relative) at which a frame counts as solved: 0.0001 dB.
 const SETTLED: f64 = 1e-5;
-/// Damping of the Newton step where the equation's own slope vanishes. At the compressor's 2:3 it costs nothing.
-const DAMPING: f64 = 0.1;
-/// Largest Newton step, natural logarithm (6 dB).
-const STEP_MAX: f64 = 0.7;
-/// Bounds on a gain in the inverse: what the table can hold, with room.
-const GAIN_RANGE: (f64, f64) = (1e-4, 1e5);
+/// Step in which a struck level is sought: a quarter of an octave, fine enough for the ripple of a ceiling.
+const SEEK: f64 = 1.189_207_115_002_721;
+/// Refinements of a struck level between two such steps.
+const REFINEMENTS: usize = 24;
+/// Share of the largest output that counts as reached where no level gives the recorded peak (0.01 dB).
+const REACHED: f64 = 0.999;
+/// Largest level: a full-scale square.
+const LEVEL_MAX: f64 = FULL_SCALE * FULL_SCALE;
+/// Smallest gain, below anything the table holds.
+const GAIN_MIN: f64 = 1e-4;
 
 /// What the user of the device has set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,16 +142,15 @@ impl Table {
         Self(table)
     }
 
-    /// Gain of a level, and its relative slope `-d ln gain / d ln level`.
-    fn gain(&self, level: f64) -> (f64, f64) {
+    /// Gain of a level.
+    fn gain(&self, level: f64) -> f64 {
         if level < 1.0 {
-            return (self.0[TABLE_LEN - 1], 0.0);
+            return self.0[TABLE_LEN - 1];
         }
         let (octave, part) = octaves(level);
         let index = 31usize.saturating_sub(octave).clamp(1, TABLE_LEN - 1);
         let (here, louder) = (self.0[index], self.0[index - 1]);
-        let gain = here + (louder - here) * part;
-        (gain, (here - louder) * (1.0 + part) / gain)
+        here + (louder - here) * part
     }
 
     /// Gain of the loudest level, which the gate pulls towards.
@@ -181,12 +188,13 @@ struct State {
 /// The gains of a frame at its eleven millisecond marks.
 pub(super) type Gains = [f64; SUBFRAMES + 1];
 
-/// What one pass over a frame gives.
-struct Pass {
-    state: State,
-    gains: Gains,
-    /// Share of a gain's own logarithm with which the law answers to it, per mark: 1 at a ceiling.
-    answer: Gains,
+/// What holds for a whole frame.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    /// Share of the slow level lost per millisecond.
+    decay: f64,
+    /// Share of the gain's distance from the loudest level's that the gate leaves.
+    open: f64,
 }
 
 /// The stage at work.
@@ -209,100 +217,117 @@ impl Digital {
         &self.state.voice
     }
 
-    /// Gains of a frame whose input is known.
+    /// Gains of a frame whose input is known; `quiet` holds the slow level.
     pub fn forward(&mut self, heard: &Heard, quiet: bool) -> Gains {
+        self.state.voice.hear(heard.voice.iter().sum());
+        let decay = self.slow_decay(&self.state.voice, quiet);
         let envelope = heard.peak.map(|peak| (peak * peak).floor());
-        let Pass { state, gains, .. } = self.pass(&envelope, &heard.peak_at, heard.voice.iter().sum(), quiet);
-        self.state = state;
-        look_ahead(&gains)
+        let mut levels = [0.0; SUBFRAMES];
+        for (level, &e) in levels.iter_mut().zip(&envelope) {
+            *level = self.state.hear(e, decay);
+        }
+        self.state.gate = self.gate(&self.state, self.state.gate, levels[SUBFRAMES - 1]);
+        let frame = Frame { decay, open: openness(self.state.gate) };
+        let mut marks = [self.state.gain; SUBFRAMES + 1];
+        for k in 0..SUBFRAMES {
+            marks[k + 1] = self.mark(frame, levels[k], envelope[k]);
+        }
+        self.state.gain = marks[SUBFRAMES];
+        look_ahead(&marks)
     }
 
-    /// Gains of a frame whose output is known; `quiet` is told of the input's energy.
+    /// Gains of a frame whose output is known; `quiet` tells it from the gains.
     pub fn inverse(&mut self, recorded: &Heard, quiet: impl Fn(&Gains) -> bool) -> Gains {
-        let mut marks = [self.state.gain; SUBFRAMES + 1];
-        let mut last = None;
-        for _ in 0..SWEEPS_MAX {
+        let start = self.state;
+        let mut marks = [start.gain; SUBFRAMES + 1];
+        let mut open = openness(start.gate);
+        for pass in 0..PASSES_MAX {
             let gains = look_ahead(&marks);
-            let mut envelope = [0.0; SUBFRAMES];
-            let mut voice = 0.0;
-            for k in 0..SUBFRAMES {
-                let at_peak = gains[k] + recorded.peak_at[k] * (gains[k + 1] - gains[k]);
-                let peak = recorded.peak[k] / at_peak;
-                envelope[k] = peak * peak;
-                let middle = 0.5 * (gains[k] + gains[k + 1]);
-                voice += recorded.voice[k] / (middle * middle);
-            }
-            let pass = self.pass(&envelope, &recorded.peak_at, voice, quiet(&gains));
+            let voice = (0..SUBFRAMES).map(|k| recorded.voice[k] / (0.5 * (gains[k] + gains[k + 1])).powi(2)).sum();
+            let mut state = start;
+            state.voice.hear(voice);
+            let frame = Frame { decay: self.slow_decay(&state.voice, quiet(&gains)), open };
             let mut change = 0f64;
-            for k in 1..=SUBFRAMES {
-                let (new, old) = (pass.gains[k].clamp(GAIN_RANGE.0, GAIN_RANGE.1), marks[k]);
-                if new == old {
-                    continue;
-                }
-                let slope = 1.0 - pass.answer[k];
-                let newton = if slope == 1.0 { 1.0 } else { slope / (slope * slope + DAMPING * DAMPING) };
-                let step = ((new / old).ln() * newton).clamp(-STEP_MAX, STEP_MAX);
-                if step.abs() < 1e-12 {
-                    continue;
-                }
-                marks[k] = if newton == 1.0 && step.abs() < STEP_MAX { new } else { old * step.exp() };
-                marks[k] = marks[k].clamp(GAIN_RANGE.0, GAIN_RANGE.1);
-                change = change.max(step.abs());
+            let mut level = 0.0;
+            for k in 0..SUBFRAMES {
+                let neighbours = Neighbours {
+                    before: marks[k],
+                    // Before the first pass nothing is known of the next millisecond.
+                    after: if pass == 0 { f64::INFINITY } else { marks.get(k + 2).copied().unwrap_or(f64::INFINITY) },
+                    first: k == 0,
+                    at: recorded.peak_at[k],
+                };
+                let e = self.struck(&state, frame, &neighbours, recorded.peak[k]);
+                level = state.hear(e, frame.decay);
+                let mark = self.mark(frame, level, e).max(GAIN_MIN);
+                change = change.max((mark / marks[k + 1] - 1.0).abs());
+                marks[k + 1] = mark;
             }
-            last = Some(pass.state);
-            if change < SETTLED {
+            state.gate = self.gate(&state, start.gate, level);
+            state.gain = marks[SUBFRAMES];
+            self.state = state;
+            let settled = openness(state.gate) == open;
+            open = openness(state.gate);
+            if settled && change < SETTLED {
                 break;
             }
-        }
-        if let Some(state) = last {
-            self.state = State { gain: marks[SUBFRAMES], ..state };
         }
         look_ahead(&marks)
     }
 
-    /// One frame from its envelope (squared peaks) and voice energy; the state is not touched.
-    fn pass(&self, envelope: &[f64; SUBFRAMES], peak_at: &[f64; SUBFRAMES], voice: f64, quiet: bool) -> Pass {
-        let mut state = self.state;
-        state.voice.hear(voice);
-        let decay = self.slow_decay(&state.voice, quiet);
-        let mut gains = [state.gain; SUBFRAMES + 1];
-        let mut answer = [0.0; SUBFRAMES + 1];
-        let mut level = 0.0;
-        for (k, &e) in envelope.iter().enumerate() {
-            state.fast -= FAST_DECAY * state.fast;
-            let struck = e > state.fast;
-            if struck {
-                state.fast = e;
+    /// The squared peak of a millisecond from its recorded peak.
+    fn struck(&self, state: &State, frame: Frame, neighbours: &Neighbours, recorded: f64) -> f64 {
+        let rest = (state.fast - FAST_DECAY * state.fast).max(state.slow - frame.decay * state.slow);
+        let heard = recorded / neighbours.at_peak(self.mark(frame, rest, 0.0).max(GAIN_MIN));
+        let undisturbed = heard * heard;
+        if undisturbed <= rest {
+            return undisturbed;
+        }
+        let output = |e: f64| e.sqrt() * neighbours.at_peak(self.mark(frame, e.max(rest), e).max(GAIN_MIN));
+        let (mut low, mut best, mut best_output) = (rest.max(1.0), rest.max(1.0), 0.0);
+        let mut low_output = output(low);
+        if low_output >= recorded {
+            return undisturbed.min(low);
+        }
+        while low < LEVEL_MAX {
+            let high = low * SEEK;
+            let high_output = output(high);
+            if high_output >= recorded {
+                return self.refine(&output, recorded, (low, low_output), (high, high_output));
             }
-            if e > state.slow {
-                state.slow += SLOW_ATTACK * (e - state.slow);
+            if high_output * REACHED > best_output {
+                (best, best_output) = (high, high_output);
+            }
+            (low, low_output) = (high, high_output);
+        }
+        best.min(LEVEL_MAX)
+    }
+
+    /// Where `output` crosses `recorded` between two levels, by false position (Illinois).
+    fn refine(&self, output: &impl Fn(f64) -> f64, recorded: f64, low: (f64, f64), high: (f64, f64)) -> f64 {
+        let (mut a, mut fa) = (low.0, low.1 - recorded);
+        let (mut b, mut fb) = (high.0, high.1 - recorded);
+        for _ in 0..REFINEMENTS {
+            let c = if fb - fa > 0.0 { a - fa * (b - a) / (fb - fa) } else { 0.5 * (a + b) };
+            let fc = output(c) - recorded;
+            if fc.abs() <= 1e-7 * recorded || (b - a).abs() <= 1e-7 * b {
+                return c;
+            }
+            if fc < 0.0 {
+                (a, fa) = (c, fc);
+                fb *= 0.5;
             } else {
-                state.slow -= decay * state.slow;
-            }
-            level = state.fast.max(state.slow);
-            let (gain, slope) = self.table.gain(level);
-            gains[k + 1] = gain;
-            if struck && state.fast >= state.slow {
-                // The level is the square of the peak over the gain, of which this mark has the share `peak_at`, or
-                // all where the reduction comes early.
-                let share = if k > 0 && gains[k + 1] < gains[k] { 1.0 } else { peak_at[k] };
-                answer[k + 1] = 2.0 * slope * share;
+                (b, fb) = (c, fc);
+                fa *= 0.5;
             }
         }
-        state.gate = self.gate(&state, level);
-        if state.gate > 0.0 {
-            let open = ((GATE_MAX - state.gate) / 32.0).floor().max(0.0);
-            let share = (GATE_FLOOR + open) / 256.0;
-            let loudest = self.table.loudest();
-            for gain in &mut gains[1..] {
-                *gain = loudest + (*gain - loudest) * share;
-            }
-        }
-        for (gain, &e) in gains[1..].iter_mut().zip(envelope) {
-            *gain = fit_below_full_scale(*gain, e);
-        }
-        state.gain = gains[SUBFRAMES];
-        Pass { state, gains, answer }
+        0.5 * (a + b)
+    }
+
+    /// Gain at the end of a millisecond that ended at a level and had a squared peak.
+    fn mark(&self, frame: Frame, level: f64, e: f64) -> f64 {
+        let loudest = self.table.loudest();
+        fit_below_full_scale(loudest + (self.table.gain(level) - loudest) * frame.open, e)
     }
 
     /// Share of the slow level lost per millisecond.
@@ -319,11 +344,53 @@ impl Digital {
     }
 
     /// The gate after a frame that ended at this level: above 0 it works, from 2500 it is closed.
-    fn gate(&self, state: &State, level: f64) -> f64 {
+    fn gate(&self, state: &State, before: f64, level: f64) -> f64 {
         let distance = GATE_OCTAVE * (octaves_linear(level) - octaves_linear(state.fast));
         let gate = GATE_OFFSET + distance - f64::from(state.voice.deviation_short);
-        if gate < 0.0 { 0.0 } else { ((gate + 7.0 * self.state.gate) / 8.0).floor() }
+        if gate < 0.0 { 0.0 } else { ((gate + 7.0 * before) / 8.0).floor() }
     }
+}
+
+impl State {
+    /// One millisecond with a squared peak; returns the level.
+    fn hear(&mut self, e: f64, decay: f64) -> f64 {
+        self.fast = (self.fast - FAST_DECAY * self.fast).max(e);
+        if e > self.slow {
+            self.slow += SLOW_ATTACK * (e - self.slow);
+        } else {
+            self.slow -= decay * self.slow;
+        }
+        self.fast.max(self.slow)
+    }
+}
+
+/// The gains around a millisecond whose end is sought.
+struct Neighbours {
+    /// Gain at its start, before early reductions.
+    before: f64,
+    /// Gain at the end of the next one.
+    after: f64,
+    /// Whether it is the first of its frame, whose start is already past.
+    first: bool,
+    /// Where its peak lies, 0 to 1.
+    at: f64,
+}
+
+impl Neighbours {
+    /// Gain where the peak lies if the gain at the end is `mark`.
+    fn at_peak(&self, mark: f64) -> f64 {
+        let start = if self.first { self.before } else { self.before.min(mark) };
+        let end = mark.min(self.after);
+        (start + self.at * (end - start)).max(GAIN_MIN)
+    }
+}
+
+/// Share of the gain's distance from the loudest level's that a gate leaves.
+fn openness(gate: f64) -> f64 {
+    if gate <= 0.0 {
+        return 1.0;
+    }
+    (GATE_FLOOR + ((GATE_MAX - gate) / 32.0).floor().max(0.0)) / 256.0
 }
 
 /// Reductions come a millisecond early, except at the start of a frame, which is already past.
@@ -341,7 +408,7 @@ fn fit_below_full_scale(mut gain: f64, e: f64) -> f64 {
     let limit = FULL_SCALE * FULL_SCALE;
     // Far too large first, so that the loop is short.
     gain = gain.min(1.1 * (limit / e).sqrt().max(1e-3));
-    while gain > GAIN_RANGE.0 && ((gain * 64.0).floor() + 1.0).powi(2) * e > limit {
+    while gain > GAIN_MIN && ((gain * 64.0).floor() + 1.0).powi(2) * e > limit {
         gain *= FIT_STEP;
     }
     gain
@@ -362,7 +429,7 @@ mod tests {
         // Design notes: +6 dB below -15 dBFS, +5.9 at -12, +5.3 at -9, +3 at -6, 0 at -3, -3 at 0.
         let table = Table::new(DEFAULTS);
         for (dbfs, expected) in [(-60.0, 6.0), (-15.05, 6.0), (-12.04, 5.9), (-9.03, 5.3), (-6.02, 3.0), (-3.01, 0.0)] {
-            let gain = 20.0 * table.gain(level(dbfs)).0.log10();
+            let gain = 20.0 * table.gain(level(dbfs)).log10();
             assert!((gain - expected).abs() < 0.15, "{dbfs}: {gain} for {expected}");
         }
     }
@@ -370,21 +437,11 @@ mod tests {
     #[test]
     fn the_fixed_table_has_its_gain_below_and_its_ceiling_above() {
         let table = Table::new(Settings { compression: 30, adaptive: false, ..DEFAULTS });
-        let out = |dbfs: f64| dbfs + 20.0 * table.gain(level(dbfs)).0.log10();
+        let out = |dbfs: f64| dbfs + 20.0 * table.gain(level(dbfs)).log10();
         for dbfs in [-30.1, -21.07, -12.04, -3.01] {
             assert!((out(dbfs) + 3.0).abs() < 0.15, "{dbfs}: {}", out(dbfs));
         }
         assert!((out(-80.0) + 50.0).abs() < 0.2, "{}", out(-80.0));
-    }
-
-    #[test]
-    fn the_slope_of_the_table_is_its_derivative() {
-        let table = Table::new(DEFAULTS);
-        for dbfs in [-2.0, -5.0, -7.0, -10.0, -14.0, -30.0] {
-            let (l, h) = (level(dbfs), level(dbfs) * 1e-5);
-            let numeric = -(table.gain(l + h).0.ln() - table.gain(l - h).0.ln()) / 2e-5;
-            assert!((numeric - table.gain(l).1).abs() < 1e-4, "{dbfs}: {numeric} {}", table.gain(l).1);
-        }
     }
 
     #[test]

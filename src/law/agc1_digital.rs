@@ -70,8 +70,10 @@ const SETTLED: f64 = 1e-5;
 const SEEK: f64 = 1.189_207_115_002_721;
 /// Refinements of a struck level between two such steps.
 const REFINEMENTS: usize = 24;
-/// Share of the largest output that counts as reached where no level gives the recorded peak (0.01 dB).
-const REACHED: f64 = 0.999;
+/// How far a level's output may miss the recorded peak, and how far a level is likely to jump in a millisecond, both as
+/// standard deviations in dB: between near misses and jumps to the next entry of the table, the cheaper is taken.
+const MISS_DB: f64 = 0.15;
+const JUMP_DB: f64 = 6.0;
 /// Largest level: a full-scale square.
 const LEVEL_MAX: f64 = FULL_SCALE * FULL_SCALE;
 /// Smallest gain, below anything the table holds.
@@ -284,19 +286,28 @@ impl Digital {
             return undisturbed;
         }
         let output = |e: f64| e.sqrt() * neighbours.at_peak(self.mark(frame, e.max(rest), e).max(GAIN_MIN));
-        let (mut low, mut best, mut best_output) = (rest.max(1.0), rest.max(1.0), 0.0);
+        let mut low = rest.max(1.0);
         let mut low_output = output(low);
         if low_output >= recorded {
             return undisturbed.min(low);
         }
+        let (floor, mut best) = (low, low);
+        let jump = |e: f64| (10.0 * (e / floor).log10() / JUMP_DB).powi(2);
+        let miss = |out: f64| (20.0 * (recorded / out).log10() / MISS_DB).powi(2);
+        let mut best_cost = miss(low_output);
         while low < LEVEL_MAX {
             let high = low * SEEK;
+            if jump(low) >= best_cost {
+                break;
+            }
             let high_output = output(high);
             if high_output >= recorded {
-                return self.refine(&output, recorded, (low, low_output), (high, high_output));
+                let e = self.refine(&output, recorded, (low, low_output), (high, high_output));
+                return if jump(e) < best_cost { e } else { best };
             }
-            if high_output * REACHED > best_output {
-                (best, best_output) = (high, high_output);
+            let cost = jump(high) + miss(high_output);
+            if cost < best_cost {
+                (best, best_cost) = (high, cost);
             }
             (low, low_output) = (high, high_output);
         }

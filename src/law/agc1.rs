@@ -22,6 +22,7 @@
 
 use super::agc1_digital::{Digital, Gains, Settings};
 use super::agc1_hearing::{BLOCKS, Blocks, FULL_SCALE, Heard, Hearing, SUBFRAMES};
+use super::agc1_ramp::Ramp;
 use super::agc1_slider::{Capture, Microphone, Slider, is_quiet};
 use super::{Direction, GainControl, Law, Parameter, Scale};
 
@@ -194,7 +195,7 @@ impl Device {
         Self {
             hearing,
             stages: Stages { digital: Digital::new(settings), slider: microphone.map(Slider::new), blocks },
-            ramp: Ramp::new(latency, frame_samples, volume),
+            ramp: Ramp::new(latency, frame_samples / SUBFRAMES as f64, volume),
             volume,
         }
     }
@@ -207,7 +208,10 @@ impl Device {
                 Direction::Forward => stages.forward(heard),
                 Direction::Inverse => stages.inverse(heard),
             };
-            ramp.push(&gains, *volume);
+            ramp.push((0..SUBFRAMES).map(|k| {
+                let factor = *volume * gains.before[k];
+                (factor * gains.marks[k], factor * gains.marks[k + 1])
+            }));
         });
         ramp.pop(gain);
     }
@@ -215,7 +219,7 @@ impl Device {
 
 impl GainControl for Device {
     fn latency_samples(&self) -> usize {
-        self.ramp.latency
+        self.ramp.latency_samples()
     }
 
     fn forward(&mut self, drive: &[f32], gain: &mut [f32]) {
@@ -290,53 +294,5 @@ impl Heard {
             };
         }
         out
-    }
-}
-
-/// Gains at the millisecond marks, brought to the recording's samples and handed out in order.
-struct Ramp {
-    latency: usize,
-    frame_samples: f64,
-    /// Frames received.
-    frames: u64,
-    /// Samples produced, without the latency.
-    produced: u64,
-    ready: Vec<f32>,
-    taken: usize,
-}
-
-impl Ramp {
-    fn new(latency: usize, frame_samples: f64, first: f64) -> Self {
-        Self { latency, frame_samples, frames: 0, produced: 0, ready: vec![first as f32; latency], taken: 0 }
-    }
-
-    fn push(&mut self, gains: &FrameGains, volume: f64) {
-        let begin = self.frames as f64 * self.frame_samples;
-        let length = self.frame_samples / SUBFRAMES as f64;
-        for k in 0..SUBFRAMES {
-            let from = begin + k as f64 * length;
-            let end = (begin + (k + 1) as f64 * length).ceil() as u64;
-            let factor = volume * gains.before[k];
-            let (left, right) = (gains.marks[k] * factor, gains.marks[k + 1] * factor);
-            let slope = (right - left) / length;
-            let first = (self.produced as f64 - from).max(0.0);
-            let samples = end.saturating_sub(self.produced);
-            let (start, slope) = ((left + slope * first) as f32, slope as f32);
-            self.ready.extend((0..samples).map(|n| start + slope * n as f32));
-            self.produced += samples;
-        }
-        self.frames += 1;
-    }
-
-    fn pop(&mut self, gain: &mut [f32]) {
-        let last = self.ready.last().copied().unwrap_or(1.0);
-        for (n, out) in gain.iter_mut().enumerate() {
-            *out = self.ready.get(self.taken + n).copied().unwrap_or(last);
-        }
-        self.taken = (self.taken + gain.len()).min(self.ready.len());
-        if self.taken > self.ready.len() / 2 {
-            self.ready.drain(..self.taken);
-            self.taken = 0;
-        }
     }
 }

@@ -16,10 +16,15 @@
 mod agc1;
 mod agc1_digital;
 mod agc1_hearing;
+mod agc1_ramp;
 mod agc1_slider;
 mod agc1_voice;
+mod agc2_adaptive;
+mod agc2_limiter;
 
 pub use agc1::{Agc1Adaptive, Agc1Fixed};
+pub use agc2_adaptive::Agc2Adaptive;
+pub use agc2_limiter::Agc2Limiter;
 
 use serde::Serialize;
 use std::sync::Arc;
@@ -128,7 +133,7 @@ impl LawFit {
 /// Every law family that is searched by default.
 #[must_use]
 pub fn families() -> Vec<Arc<dyn Law>> {
-    vec![Arc::new(Agc1Fixed), Arc::new(Agc1Adaptive)]
+    vec![Arc::new(Agc1Fixed), Arc::new(Agc1Adaptive), Arc::new(Agc2Adaptive), Arc::new(Agc2Limiter)]
 }
 
 /// Which way a law runs.

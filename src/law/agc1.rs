@@ -236,7 +236,7 @@ impl Stages {
         let Some(slider) = &mut self.slider else {
             return FrameGains { marks: self.digital.forward(heard, false), before: [1.0; SUBFRAMES] };
         };
-        let quiet = is_quiet(heard.energy, heard.crossings);
+        let quiet = slider.is_emulated() && is_quiet(heard.energy, heard.crossings);
         let capture = slider.capture(|k, gain| heard.peak[k] * gain >= FULL_SCALE);
         let captured = heard.times(&capture.gain, self.blocks);
         let marks = self.digital.forward(&captured, quiet);
@@ -255,8 +255,10 @@ impl Stages {
             let mean = marks.iter().sum::<f64>() / marks.len() as f64 * rest;
             recorded.energy / (mean * mean)
         };
-        let marks = self.digital.inverse(recorded, |marks| is_quiet(energy(marks), recorded.crossings));
-        let quiet = is_quiet(energy(&marks), recorded.crossings);
+        let emulated = slider.is_emulated();
+        let is_quiet = |marks: &Gains| emulated && is_quiet(energy(marks), recorded.crossings);
+        let marks = self.digital.inverse(recorded, is_quiet);
+        let quiet = is_quiet(&marks);
         let mut middles = [1.0; SUBFRAMES];
         for (k, middle) in middles.iter_mut().enumerate() {
             *middle = 1.0 / (marks[k] + recorded.peak_at[k] * (marks[k + 1] - marks[k]));
@@ -272,8 +274,8 @@ impl Stages {
 }
 
 fn slide(slider: &mut Slider, capture: &Capture, captured: &Heard, digital: &Digital, quiet: bool) {
-    // An emulated microphone is left alone in quiet frames; a real one is always watched.
-    if !(quiet && slider.is_emulated()) {
+    // Only an emulated microphone knows quiet frames, in which it is left alone.
+    if !quiet {
         let peaks = captured.peak.map(|peak| peak.min(FULL_SCALE).powi(2));
         slider.hear(capture.told(), &peaks, &captured.power, digital.voice());
     }

@@ -14,6 +14,7 @@
 //! scale have an explicit `volume` parameter where a later stage may have changed it.
 
 mod agc1;
+mod agc1_analog;
 mod agc1_digital;
 mod agc1_hearing;
 mod agc1_ramp;
@@ -23,6 +24,7 @@ mod agc2_adaptive;
 mod agc2_limiter;
 
 pub use agc1::{Agc1Adaptive, Agc1Fixed};
+pub use agc1_analog::Agc1Analog;
 pub use agc2_adaptive::Agc2Adaptive;
 pub use agc2_limiter::Agc2Limiter;
 
@@ -133,7 +135,13 @@ impl LawFit {
 /// Every law family that is searched by default.
 #[must_use]
 pub fn families() -> Vec<Arc<dyn Law>> {
-    vec![Arc::new(Agc1Fixed), Arc::new(Agc1Adaptive), Arc::new(Agc2Adaptive), Arc::new(Agc2Limiter)]
+    vec![
+        Arc::new(Agc1Fixed),
+        Arc::new(Agc1Adaptive),
+        Arc::new(Agc1Analog),
+        Arc::new(Agc2Adaptive),
+        Arc::new(Agc2Limiter),
+    ]
 }
 
 /// Which way a law runs.

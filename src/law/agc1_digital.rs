@@ -419,8 +419,12 @@ fn look_ahead(marks: &Gains) -> Gains {
 
 /// Lowers a gain in steps of 0.1 dB until the peak of squared value `e` fits; the device counts gains in 64ths.
 fn fit_below_full_scale(mut gain: f64, e: f64) -> f64 {
-    let e = (e / 4_096.0).floor() + 1.0;
     let limit = FULL_SCALE * FULL_SCALE;
+    let unrounded = gain * 64.0 + 1.0;
+    if unrounded * unrounded * (e / 4_096.0 + 1.0) <= limit {
+        return gain;
+    }
+    let e = (e / 4_096.0).floor() + 1.0;
     // Far too large first, so that the loop is short.
     gain = gain.min(1.1 * (limit / e).sqrt().max(1e-3));
     while gain > GAIN_MIN && ((gain * 64.0).floor() + 1.0).powi(2) * e > limit {

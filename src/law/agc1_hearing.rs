@@ -143,21 +143,24 @@ impl Resampler {
         self.taps_len / 2 + 1
     }
 
-    fn feed(&mut self, input: &[f32], mut sink: impl FnMut(f32)) {
+    /// Appends the band samples that the input completes to `out`.
+    fn feed(&mut self, input: &[f32], out: &mut Vec<f32>) {
         self.buffer.extend_from_slice(input);
         while let Some(window) = self.buffer.get(self.whole..self.whole + self.taps_len) {
             let phase = (self.remainder * self.phases / self.denominator) as usize;
             let row = &self.taps[phase * self.taps_len..(phase + 1) * self.taps_len];
             let mut lanes = [0f32; LANES];
-            for (x, h) in window.chunks_exact(LANES).zip(row.chunks_exact(LANES)) {
+            for (x, h) in window.as_chunks::<LANES>().0.iter().zip(row.as_chunks::<LANES>().0) {
                 for lane in 0..LANES {
                     lanes[lane] += x[lane] * h[lane];
                 }
             }
-            sink(lanes.iter().sum());
+            out.push(lanes.iter().sum());
             self.remainder += self.step;
-            self.whole += (self.remainder / self.denominator) as usize;
-            self.remainder %= self.denominator;
+            while self.remainder >= self.denominator {
+                self.remainder -= self.denominator;
+                self.whole += 1;
+            }
         }
         let spent = self.whole.min(self.buffer.len());
         self.buffer.drain(..spent);
@@ -173,8 +176,8 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
 #[derive(Debug, Clone)]
 pub(super) struct Hearing {
     resampler: Resampler,
-    /// Samples of the frame that is being filled.
-    frame: Vec<f32>,
+    /// Samples of frames that are not complete yet.
+    band: Vec<f32>,
     halver: Halver,
     voice_halver: Halver,
     high_pass: (f32, f32),
@@ -187,7 +190,7 @@ impl Hearing {
         Self {
             blocks,
             resampler: Resampler::new(sample_rate_hz),
-            frame: Vec::with_capacity(FRAME_LEN),
+            band: Vec::with_capacity(2 * FRAME_LEN),
             halver: Halver::default(),
             voice_halver: Halver::default(),
             high_pass: (0.0, 0.0),
@@ -202,15 +205,21 @@ impl Hearing {
     /// Feeds samples of full scale 1 times `scale`; `sink` receives each frame as it is complete. `rounded` rounds them
     /// to 16 bits as the device does at its input: silence below the last bit is silence, and the voice measure knows.
     pub fn feed(&mut self, drive: &[f32], scale: f64, rounded: bool, mut sink: impl FnMut(&Heard)) {
-        let Self { resampler, frame, halver, voice_halver, high_pass, blocks } = self;
+        let Self { resampler, band, halver, voice_halver, high_pass, blocks } = self;
         let scale = (scale * FULL_SCALE) as f32;
-        resampler.feed(drive, |x| {
-            frame.push(if rounded { round(x * scale) } else { x * scale });
-            if frame.len() == FRAME_LEN {
-                sink(&summarise(frame, *blocks, halver, voice_halver, high_pass));
-                frame.clear();
-            }
-        });
+        let known = band.len();
+        resampler.feed(drive, band);
+        if rounded {
+            band[known..].iter_mut().for_each(|x| *x = round(*x * scale));
+        } else {
+            band[known..].iter_mut().for_each(|x| *x *= scale);
+        }
+        let (frames, rest) = band.as_chunks::<FRAME_LEN>();
+        for frame in frames {
+            sink(&summarise(frame, *blocks, halver, voice_halver, high_pass));
+        }
+        let spent = band.len() - rest.len();
+        band.drain(..spent);
     }
 }
 
@@ -221,24 +230,29 @@ fn round(x: f32) -> f32 {
 }
 
 fn summarise(
-    frame: &[f32],
+    frame: &[f32; FRAME_LEN],
     blocks: Blocks,
     halver: &mut Halver,
     voice_halver: &mut Halver,
     high_pass: &mut (f32, f32),
 ) -> Heard {
     let mut heard = Heard::default();
-    let mut last_negative = frame[0] < 0.0;
-    for (k, subframe) in frame.chunks_exact(SUBFRAME_LEN).enumerate() {
-        let (mut peak, mut at, mut energy, mut voice, mut power) = (0f32, 0usize, 0f32, 0f32, 0f32);
-        for (n, &x) in subframe.iter().enumerate() {
-            if x.abs() > peak {
-                (peak, at) = (x.abs(), n);
+    if blocks != Blocks::None {
+        heard.crossings = frame.windows(2).map(|two| u32::from((two[0] < 0.0) != (two[1] < 0.0))).sum();
+    }
+    for (k, subframe) in frame.as_chunks::<SUBFRAME_LEN>().0.iter().enumerate() {
+        let (mut peaks, mut energies) = ([0f32; LANES], [0f32; LANES]);
+        for eight in subframe.as_chunks::<LANES>().0 {
+            for lane in 0..LANES {
+                let x = eight[lane];
+                peaks[lane] = if x.abs() > peaks[lane] { x.abs() } else { peaks[lane] };
+                energies[lane] += x * x;
             }
-            energy += x * x;
-            heard.crossings += u32::from((x < 0.0) != last_negative);
-            last_negative = x < 0.0;
         }
+        let peak = peaks.iter().fold(0f32, |a, &b| a.max(b));
+        let at = subframe.iter().position(|x| x.abs() == peak).unwrap_or(0);
+        let energy = energies.iter().sum::<f32>();
+        let (mut voice, mut power) = (0f32, 0f32);
         for four in subframe.chunks_exact(4) {
             if blocks == Blocks::Halved {
                 let (first, second) = (halver.next(four[0], four[1]), halver.next(four[2], four[3]));

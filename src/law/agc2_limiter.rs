@@ -44,6 +44,9 @@ const KNEE_START_DB: f64 = -KNEE_DB / 2.0 - CEILING_DB / (RATIO - 1.0);
 /// Share of the level that is kept per part (-50 dB/s at most).
 const DECAY: f64 = 0.997_125_9;
 
+/// Lanes in which samples are scanned, so that the compiler can vectorise it.
+const LANES: usize = 8;
+
 /// Accuracy of the inverse's levels, relative.
 const SETTLED: f64 = 1e-7;
 /// Passes of the inverse over a frame.
@@ -194,12 +197,22 @@ impl Parts {
         let mut rest = drive;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min((self.end - self.seen) as usize));
-            let (mut peak, mut energy) = (0f32, 0f32);
-            for &x in now {
-                let x = (x * scale).abs();
-                peak = peak.max(x);
-                energy += x * x;
+            let (mut peaks, mut energies) = ([0f32; LANES], [0f32; LANES]);
+            let (chunks, tail) = now.as_chunks::<LANES>();
+            for chunk in chunks {
+                for lane in 0..LANES {
+                    let x = (chunk[lane] * scale).abs();
+                    peaks[lane] = if x > peaks[lane] { x } else { peaks[lane] };
+                    energies[lane] += x * x;
+                }
             }
+            for (lane, x) in tail.iter().enumerate() {
+                let x = (x * scale).abs();
+                peaks[lane] = peaks[lane].max(x);
+                energies[lane] += x * x;
+            }
+            let peak = peaks.iter().fold(0f32, |a, &b| a.max(b));
+            let energy = energies.iter().sum::<f32>();
             if peak > self.peak {
                 self.peak = peak;
                 let at = now.iter().position(|&x| (x * scale).abs() == peak).unwrap_or(0);

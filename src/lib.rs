@@ -15,18 +15,31 @@
 //! Two things a recording cannot tell: a constant offset of `G` (an overall volume), and a straight line in `G` over
 //! a whole passage (it looks like slower decay everywhere). See `docs/model.md`.
 
-pub mod analysis;
+// In the order of the story: ground floor, sound to decays, gain laws, what a recording tells, what is done with it.
+pub mod error;
+pub mod units;
 pub mod audio;
+pub mod progress;
 #[cfg(feature = "decode")]
 pub mod decode;
-pub mod encode;
-pub mod error;
+pub mod stft;
+pub mod peaks;
+pub mod partials;
+pub mod decay;
+pub mod onsets;
 pub mod law;
-pub mod progress;
-pub mod report;
+pub mod evidence;
+pub mod fit;
+pub mod analysis;
+pub mod events;
+pub mod analyze;
+pub mod gain_csv;
 pub mod restore;
-pub mod units;
+pub mod report;
+pub mod encode;
 
 pub use analysis::{Analysis, Verdict};
+pub use analyze::{Config, analyze};
 pub use audio::Audio;
 pub use error::Error;
+pub use restore::{Restored, restore};

@@ -1,6 +1,35 @@
 //! The inverse gain applied to the samples, and one overall constant for the true peak.
+//!
+//! # Model
+//! The device recorded `y_c[n] = g[n] x_c[n]`, one gain `g` for all channels `c`; so `x_c[n] = y_c[n] / g[n]`, times one
+//! constant, because the recording does not tell `g`'s offset.
+//!
+//! # The constant
+//! [`GainCurve`]s are offset free with a median of 0 dB: half of the recording gets louder and half softer, and the loud
+//! notes, which the device had held down, may now exceed full scale. So the result is turned *down* as a whole until its
+//! true peak is -1 dBTP, and never up: amplification would raise the noise for nothing that the physics asks for, and two
+//! movements of one evening stay comparable wherever neither needs it. For 32-bit float, where nothing can clip, the level
+//! may be kept.
 
+use crate::analysis::{Analysis, GainCurve, Verdict};
+use crate::analyze::Config;
 use crate::audio::Audio;
+use crate::error::Error;
+use crate::law::{self, Direction, Law, LawFit};
+use crate::units::{amplitude_from_db, db_from_amplitude};
+use ebur128::{EbuR128, Mode};
+use std::sync::Arc;
+
+/// Highest true peak of a restored recording, in dBTP. Source: EBU R 128, maximum permitted true peak level in production.
+pub const MAX_TRUE_PEAK_DBTP: f64 = -1.0;
+/// The constant aims this far below [`MAX_TRUE_PEAK_DBTP`], in dB: rounding and 16-bit dither (a step is 0.0003 dB there)
+/// must not lift the peak above it.
+const TRUE_PEAK_MARGIN_DB: f64 = 0.001;
+/// Samples of silence behind the recording that bring the last peak out of the meter's interpolation filter, which has 49
+/// taps at four times the rate (ITU-R BS.1770-4, annex 2): 13 samples, rounded up.
+const METER_TAIL_SAMPLES: usize = 32;
+/// Samples handed to the meter at a time.
+const METER_BLOCK_SAMPLES: usize = 1 << 16;
 
 /// What a restoration gives back.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,4 +40,252 @@ pub struct Restored {
     pub overall_gain_db: f64,
     /// True peak of the result, in dBTP (ITU-R BS.1770).
     pub true_peak_dbtp: f64,
+}
+
+/// What the overall constant is chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Level {
+    /// Turn the result down, if need be, until its true peak is at most [`MAX_TRUE_PEAK_DBTP`]. Never up.
+    #[default]
+    KeepBelowMinusOneDbtp,
+    /// The constant is 0 dB, whatever the peak: for 32-bit float.
+    Keep,
+}
+
+/// What [`restore`] does with an analysis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RestoreConfig {
+    /// How the overall constant is chosen.
+    pub level: Level,
+    /// Whether the gain is undone although the verdict is undecided: somebody else vouches for the law.
+    pub trust: Trust,
+}
+
+/// Who vouches for the gain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// The verdict: only [`Verdict::Agc`] is undone.
+    #[default]
+    Verdict,
+    /// The caller, who knows the device: [`Verdict::Undecided`] is undone as well.
+    Caller,
+}
+
+/// Gives a recording its dynamics back: divides it by the gain that the analysis found.
+///
+/// The law is run backwards over the samples; where the analysis has a curve but no law (a curve that was measured
+/// elsewhere), the curve is interpolated. Where the verdict is `none`, or `undecided` and nobody vouches, the input comes
+/// back untouched.
+///
+/// **Shape.** Rate, channels and length of the input. **Units.** The result is the input times one gain per sample.
+///
+/// # Errors
+/// [`Error::Invalid`] where the analysis names a law that the configuration does not have, or belongs to another
+/// recording.
+pub fn restore(audio: &Audio, analysis: &Analysis, config: &Config) -> Result<Restored, Error> {
+    let is_undone = match analysis.verdict {
+        Verdict::Agc => true,
+        Verdict::Undecided { .. } => config.restore.trust == Trust::Caller,
+        Verdict::None => false,
+    };
+    if !is_undone {
+        return set_level(audio.sample_rate_hz(), audio.channels().to_vec(), Level::Keep);
+    }
+    let gain = match &analysis.law {
+        Some(fit) => gain_of_law(audio, fit, &config.fit.laws)?,
+        None => gain_at_samples(&analysis.gain_curve, audio.sample_rate_hz(), audio.sample_len())?,
+    };
+    set_level(audio.sample_rate_hz(), apply_gain(audio, &gain)?, config.restore.level)
+}
+
+/// The device's gain at every sample, from its law; its median over the recording is 1.
+///
+/// # Errors
+/// [`Error::Invalid`] where `laws` does not have the law that `fit` names.
+pub fn gain_of_law(audio: &Audio, fit: &LawFit, laws: &[Arc<dyn Law>]) -> Result<Vec<f32>, Error> {
+    let law = laws.iter().find(|law| law.name() == fit.name).ok_or_else(|| Error::Invalid {
+        what: "law".to_owned(),
+        cause: format!("none is called {}", fit.name),
+        remedy: "name one of the configuration's laws".to_owned(),
+    })?;
+    let drive = law::drive(audio.channels());
+    let rate_hz = f64::from(audio.sample_rate_hz());
+    let mut gain = law::gain_of(law.as_ref(), &fit.values(), rate_hz, &drive, Direction::Inverse);
+    let mut sorted = gain.clone();
+    if sorted.is_empty() {
+        return Ok(gain);
+    }
+    let middle = sorted.len() / 2;
+    let median = *sorted.select_nth_unstable_by(middle, f32::total_cmp).1;
+    gain.iter_mut().for_each(|g| *g /= median);
+    Ok(gain)
+}
+
+/// Divides every channel by the device's gain: `x_c[n] = y_c[n] / g[n]`.
+///
+/// **Shape.** One gain per sample, as from [`gain_at_samples`] or [`crate::law::gain_of`]; the result has the input's
+/// channels and length. **Units.** Amplitude factors. A gain of exactly 1 leaves a sample bit-identical.
+///
+/// # Errors
+/// [`Error::Invalid`] where lengths differ, a gain is not positive and finite, or a result is beyond the range of `f32`.
+pub fn apply_gain(audio: &Audio, device_gain: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
+    if device_gain.len() != audio.sample_len() {
+        return Err(Error::Invalid {
+            what: "gain".to_owned(),
+            cause: format!("{} values for {} samples", device_gain.len(), audio.sample_len()),
+            remedy: "give one gain per sample".to_owned(),
+        });
+    }
+    if let Some((n, gain)) = device_gain.iter().enumerate().find(|(_, gain)| !gain.is_normal() || **gain <= 0.0) {
+        return Err(Error::Invalid {
+            what: "gain".to_owned(),
+            cause: format!("the gain of sample {n} is {gain}"),
+            remedy: "a gain must be positive and finite".to_owned(),
+        });
+    }
+    let divide = |channel: &Vec<f32>| channel.iter().zip(device_gain).map(|(y, gain)| y / gain).collect();
+    let channels: Vec<Vec<f32>> = audio.channels().iter().map(divide).collect();
+    for (c, channel) in channels.iter().enumerate() {
+        if let Some(n) = channel.iter().position(|x| !x.is_finite()) {
+            return Err(Error::Invalid {
+                what: "gain".to_owned(),
+                cause: format!("undoing the gain of {} at sample {n} of channel {c} overflows", device_gain[n]),
+                remedy: "a device's gain stays within some ±60 dB".to_owned(),
+            });
+        }
+    }
+    Ok(channels)
+}
+
+/// Applies the overall constant.
+///
+/// # Errors
+/// [`Error::Invalid`] as [`Audio::new`], and where the meter refuses the recording.
+pub fn set_level(sample_rate_hz: u32, mut channels: Vec<Vec<f32>>, level: Level) -> Result<Restored, Error> {
+    let peak_dbtp = true_peak_dbtp(sample_rate_hz, &channels)?;
+    let is_turned_down = level == Level::KeepBelowMinusOneDbtp && peak_dbtp > MAX_TRUE_PEAK_DBTP;
+    let overall_gain_db = if is_turned_down { MAX_TRUE_PEAK_DBTP - TRUE_PEAK_MARGIN_DB - peak_dbtp } else { 0.0 };
+    if is_turned_down {
+        let factor = amplitude_from_db(overall_gain_db);
+        for x in channels.iter_mut().flatten() {
+            *x = (f64::from(*x) * factor) as f32;
+        }
+    }
+    let audio = Audio::new(sample_rate_hz, channels)?;
+    Ok(Restored { audio, overall_gain_db, true_peak_dbtp: peak_dbtp + overall_gain_db })
+}
+
+/// True peak over all channels, in dBTP; minus infinity for silence.
+///
+/// Source: ITU-R BS.1770-4 annex 2, through the `ebur128` crate: four times oversampled below 96 kHz, twice below 192 kHz.
+///
+/// # Errors
+/// [`Error::Invalid`] where the meter refuses rate or channels.
+pub fn true_peak_dbtp(sample_rate_hz: u32, channels: &[Vec<f32>]) -> Result<f64, Error> {
+    let refused = |error: ebur128::Error| Error::Invalid {
+        what: "true peak".to_owned(),
+        cause: format!("the meter does not take {} channels at {sample_rate_hz} Hz: {error}", channels.len()),
+        remedy: "give 1 to 8 channels of equal length at 8000 to 192000 Hz".to_owned(),
+    };
+    let mut meter = EbuR128::new(channels.len() as u32, sample_rate_hz, Mode::TRUE_PEAK).map_err(refused)?;
+    let sample_len = channels.iter().map(Vec::len).min().unwrap_or(0);
+    for start in (0..sample_len).step_by(METER_BLOCK_SAMPLES) {
+        let end = sample_len.min(start + METER_BLOCK_SAMPLES);
+        let block: Vec<&[f32]> = channels.iter().map(|channel| &channel[start..end]).collect();
+        meter.add_frames_planar_f32(&block).map_err(refused)?;
+    }
+    let silence = [0f32; METER_TAIL_SAMPLES];
+    meter.add_frames_planar_f32(&vec![&silence[..]; channels.len()]).map_err(refused)?;
+    let mut peak = 0f64;
+    for c in 0..channels.len() as u32 {
+        peak = peak.max(meter.true_peak(c).map_err(refused)?);
+    }
+    // The interpolation is not exact: it can fall short of the samples themselves.
+    let sample_peak = channels.iter().flatten().fold(0f32, |peak, x| peak.max(x.abs()));
+    Ok(db_from_amplitude(peak.max(f64::from(sample_peak))))
+}
+
+/// A gain curve at every sample, as amplitude factors: monotone cubic interpolation in dB, edges held.
+///
+/// Cubic, so that the slope is continuous and nothing is heard at the curve's own points (zipper noise); monotone, so that
+/// it never overshoots a step (Fritsch and Carlson 1980, with the harmonic-mean slopes of Fritsch and Butland 1984).
+///
+/// **Shape.** `sample_len` values; value `n` belongs to time `n / sample_rate_hz`. **Units.** dB in, amplitude out; 0 dB is
+/// exactly 1.
+///
+/// # Errors
+/// [`Error::Invalid`] where the curve is empty, its hop is not positive, a value is not finite, or one is beyond ±200 dB.
+pub fn gain_at_samples(curve: &GainCurve, sample_rate_hz: u32, sample_len: usize) -> Result<Vec<f32>, Error> {
+    check_curve(curve)?;
+    let invalid = |cause: String, remedy: &str| {
+        Err(Error::Invalid { what: "gain curve".to_owned(), cause, remedy: remedy.to_owned() })
+    };
+    if sample_rate_hz == 0 {
+        return invalid("a sample rate of 0".to_owned(), "give the recording's rate");
+    }
+    let step_per_sample = 1.0 / (f64::from(sample_rate_hz) * curve.hop_s);
+    let start = curve.start_s / curve.hop_s;
+    let slopes = monotone_slopes(&curve.gain_db);
+    let at = |n: usize| {
+        let position = n as f64 * step_per_sample - start;
+        amplitude_from_db(hermite(&curve.gain_db, &slopes, position)) as f32
+    };
+    Ok((0..sample_len).map(at).collect())
+}
+
+/// Largest gain that is believed, in dB: beyond it, a curve is not a device's.
+const MAX_GAIN_DB: f64 = 200.0;
+
+fn check_curve(curve: &GainCurve) -> Result<(), Error> {
+    let invalid = |cause: String, remedy: &str| {
+        Err(Error::Invalid { what: "gain curve".to_owned(), cause, remedy: remedy.to_owned() })
+    };
+    if curve.gain_db.is_empty() {
+        return invalid("it is empty".to_owned(), "give at least one value");
+    }
+    if !(curve.hop_s > 0.0 && curve.hop_s.is_finite() && curve.start_s.is_finite()) {
+        return invalid(format!("start {} s, hop {} s", curve.start_s, curve.hop_s), "both finite, the hop positive");
+    }
+    if let Some((i, gain_db)) =
+        curve.gain_db.iter().enumerate().find(|(_, gain_db)| gain_db.is_nan() || gain_db.abs() > MAX_GAIN_DB)
+    {
+        return invalid(format!("value {i} is {gain_db} dB"), "gains must be finite and within ±200 dB");
+    }
+    Ok(())
+}
+
+/// Slopes at equidistant points, per step: the harmonic mean of the neighbouring differences where they agree in sign,
+/// else 0 (Fritsch and Butland 1984 at equal steps); 0 at the ends, beyond which the curve is held.
+fn monotone_slopes(values: &[f64]) -> Vec<f64> {
+    let difference = |i: usize| values[i + 1] - values[i];
+    let len = values.len();
+    (0..len)
+        .map(|i| {
+            if i == 0 || i + 1 == len {
+                return 0.0;
+            }
+            let (before, after) = (difference(i - 1), difference(i));
+            if before * after > 0.0 { 2.0 * before * after / (before + after) } else { 0.0 }
+        })
+        .collect()
+}
+
+/// Cubic Hermite interpolation at a position in steps; edges held.
+fn hermite(values: &[f64], slopes: &[f64], position: f64) -> f64 {
+    let last = values.len() - 1;
+    if position <= 0.0 {
+        return values[0];
+    }
+    if position >= last as f64 {
+        return values[last];
+    }
+    let i = (position as usize).min(last - 1);
+    let t = position - i as f64;
+    let (a, b) = (values[i], values[i + 1]);
+    if a == b {
+        // Held exactly: neighbouring slopes are 0 here, and the polynomial would only add rounding.
+        return a;
+    }
+    let (t2, t3) = (t * t, t * t * t);
+    a + (b - a) * (3.0 * t2 - 2.0 * t3) + slopes[i] * (t3 - 2.0 * t2 + t) + slopes[i + 1] * (t3 - t2)
 }

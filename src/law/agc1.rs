@@ -102,7 +102,7 @@ impl Law for Agc1Fixed {
          (WebRTC project, audio_processing/agc/legacy)"
     }
 
-    fn parameters(&self) -> &'static [Parameter] {
+    fn parameters(&self) -> &[Parameter] {
         &FIXED
     }
 
@@ -125,7 +125,7 @@ impl Law for Agc1Adaptive {
          in steps, then a gain table (WebRTC project, audio_processing/agc/legacy)"
     }
 
-    fn parameters(&self) -> &'static [Parameter] {
+    fn parameters(&self) -> &[Parameter] {
         &ADAPTIVE
     }
 

@@ -45,7 +45,7 @@ impl Law for Agc1Analog {
          (WebRTC project, audio_processing/agc/legacy)"
     }
 
-    fn parameters(&self) -> &'static [Parameter] {
+    fn parameters(&self) -> &[Parameter] {
         &PARAMETERS
     }
 

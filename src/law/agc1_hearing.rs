@@ -43,6 +43,8 @@ const EDGE_HZ: f64 = 7_500.0;
 const LENGTH_S: f64 = 0.000_5;
 /// Finest division of a sample period that a fractional position is rounded to.
 const PHASES_MAX: u64 = 512;
+/// Largest sample that is listened to, 48 dB over full scale: beyond it, sums of squares would leave their range.
+pub(super) const LOUDEST: f32 = 256.0;
 /// Lanes the convolution is summed in, so that the compiler can vectorise it.
 const LANES: usize = 8;
 
@@ -145,7 +147,7 @@ impl Resampler {
 
     /// Appends the band samples that the input completes to `out`.
     fn feed(&mut self, input: &[f32], out: &mut Vec<f32>) {
-        self.buffer.extend_from_slice(input);
+        self.buffer.extend(input.iter().map(|x| x.clamp(-LOUDEST, LOUDEST)));
         while let Some(window) = self.buffer.get(self.whole..self.whole + self.taps_len) {
             let phase = (self.remainder * self.phases / self.denominator) as usize;
             let row = &self.taps[phase * self.taps_len..(phase + 1) * self.taps_len];

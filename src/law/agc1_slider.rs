@@ -280,7 +280,7 @@ impl Slider {
             self.saturation = 0.0;
             self.long *= 0.875;
             self.zero_position_max = self.position;
-            self.position = (29_591 * *position >> 15).min(last - 2);
+            self.position = ((29_591 * *position) >> 15).min(last - 2);
             *position = self.position;
             self.high_ms = -100;
             self.restart_measure();
@@ -301,7 +301,7 @@ impl Slider {
         if self.zero_ms > ZERO_MS {
             self.zero_ms = 0;
             if *position < (SLIDER_MAX + 1) / 2 {
-                *position = (1_126 * *position >> 10).min(self.zero_position_max);
+                *position = ((1_126 * *position) >> 10).min(self.zero_position_max);
                 self.position = *position;
             }
             self.restart_measure();
@@ -368,7 +368,7 @@ impl Slider {
             self.long *= 53.0 / 64.0;
             self.position_max = ((15 * self.position_max + self.position) / 16).max(SLIDER_MAX);
             self.zero_position_max = self.position;
-            self.position = (factor * *position >> 15).min(last - 1);
+            self.position = ((factor * *position) >> 15).min(last - 1);
             *position = self.position;
             if restart {
                 self.restart_measure();

@@ -52,7 +52,7 @@ impl Voice {
     pub fn hear(&mut self, energy: f64) {
         let octave = if energy >= 1.0 { energy.min(4e9).log2().floor() as i32 } else { 0 };
         let level = (octave - ZERO_OCTAVE) * OCTAVE;
-        let square = (level as i64 * level as i64 >> 12) as i32;
+        let square = ((i64::from(level) * i64::from(level)) >> 12) as i32;
         self.count = (self.count + 1).min(LONG_TERM_FRAMES);
 
         self.mean_short = (self.mean_short * 15 + level) >> 4;

@@ -129,7 +129,7 @@ impl Law for Agc2Adaptive {
          a slewing gain to a speech level, then a limiter (WebRTC project, audio_processing/agc2)"
     }
 
-    fn parameters(&self) -> &'static [Parameter] {
+    fn parameters(&self) -> &[Parameter] {
         &PARAMETERS
     }
 

@@ -25,6 +25,7 @@
 //! `fixed_digital_level_estimator`).
 
 use super::agc1::value;
+use super::agc1_hearing::LOUDEST;
 use super::agc1_ramp::Ramp;
 use super::{Direction, GainControl, Law, Parameter, Scale};
 
@@ -48,7 +49,7 @@ const DECAY: f64 = 0.997_125_9;
 const LANES: usize = 8;
 
 /// Accuracy of the inverse's levels, relative.
-const SETTLED: f64 = 1e-7;
+const SETTLED: f64 = 1e-5;
 /// Passes of the inverse over a frame.
 const PASSES: usize = 4;
 /// Smallest gain of the limiter: levels are bounded by the largest fixed gain.
@@ -83,7 +84,7 @@ impl Law for Agc2Limiter {
          (WebRTC project, audio_processing/agc2)"
     }
 
-    fn parameters(&self) -> &'static [Parameter] {
+    fn parameters(&self) -> &[Parameter] {
         &PARAMETERS
     }
 
@@ -201,13 +202,13 @@ impl Parts {
             let (chunks, tail) = now.as_chunks::<LANES>();
             for chunk in chunks {
                 for lane in 0..LANES {
-                    let x = (chunk[lane] * scale).abs();
+                    let x = (chunk[lane] * scale).abs().min(LOUDEST);
                     peaks[lane] = if x > peaks[lane] { x } else { peaks[lane] };
                     energies[lane] += x * x;
                 }
             }
             for (lane, x) in tail.iter().enumerate() {
-                let x = (x * scale).abs();
+                let x = (x * scale).abs().min(LOUDEST);
                 peaks[lane] = peaks[lane].max(x);
                 energies[lane] += x * x;
             }
@@ -215,7 +216,7 @@ impl Parts {
             let energy = energies.iter().sum::<f32>();
             if peak > self.peak {
                 self.peak = peak;
-                let at = now.iter().position(|&x| (x * scale).abs() == peak).unwrap_or(0);
+                let at = now.iter().position(|&x| (x * scale).abs().min(LOUDEST) == peak).unwrap_or(0);
                 self.peak_index = self.seen + at as u64;
             }
             self.energy += energy;

@@ -22,11 +22,23 @@ mod agc1_slider;
 mod agc1_voice;
 mod agc2_adaptive;
 mod agc2_limiter;
+mod compressor;
+mod feedback;
+mod leveller;
+pub mod limiter;
+mod normaliser;
+mod speex;
 
 pub use agc1::{Agc1Adaptive, Agc1Fixed};
 pub use agc1_analog::Agc1Analog;
 pub use agc2_adaptive::Agc2Adaptive;
 pub use agc2_limiter::Agc2Limiter;
+pub use compressor::{Compressor, Smoothed};
+pub use feedback::{Feedback, FeedbackCompressor};
+pub use leveller::{FeedbackLeveller, Leveller};
+pub use limiter::Limiter;
+pub use normaliser::Normaliser;
+pub use speex::Speex;
 
 use serde::Serialize;
 use std::sync::Arc;
@@ -71,7 +83,7 @@ pub trait Law: std::fmt::Debug + Send + Sync {
     fn summary(&self) -> &'static str;
 
     /// Its constants, in the order that [`Law::start`] takes them.
-    fn parameters(&self) -> &'static [Parameter];
+    fn parameters(&self) -> &[Parameter];
 
     /// Whether it has a region of infinite ratio, where the output no longer tells the input and the inverse is only
     /// a guess that other evidence must correct.
@@ -98,6 +110,12 @@ pub trait GainControl: Send {
 
     /// The gain that each sample of what the device *recorded* has received, so that `x = y / g`.
     fn inverse(&mut self, recorded: &[f32], gain: &mut [f32]);
+
+    /// As [`GainControl::inverse`], to within a few tenths of a dB and as fast as possible: for searching. One recording
+    /// is run either coarsely or exactly, never both.
+    fn inverse_coarse(&mut self, recorded: &[f32], gain: &mut [f32]) {
+        self.inverse(recorded, gain);
+    }
 }
 
 /// One constant with its confidence.
@@ -132,17 +150,33 @@ impl LawFit {
     }
 }
 
-/// Every law family that is searched by default.
+/// Every law family there is.
 #[must_use]
 pub fn families() -> Vec<Arc<dyn Law>> {
-    vec![
-        Arc::new(Agc1Fixed),
-        Arc::new(Agc1Adaptive),
-        Arc::new(Agc1Analog),
-        Arc::new(Agc2Adaptive),
-        Arc::new(Agc2Limiter),
-    ]
+    let mut out = Compressor::ALL.map(|law| Arc::new(law) as Arc<dyn Law>).to_vec();
+    out.push(Arc::new(Feedback));
+    out.push(Arc::new(FeedbackCompressor));
+    out.push(Arc::new(Speex));
+    out.push(Arc::new(Limiter));
+    out.push(Arc::new(Leveller));
+    out.push(Arc::new(FeedbackLeveller));
+    out.push(Arc::new(Normaliser));
+    out.push(Arc::new(Agc1Fixed));
+    out.push(Arc::new(Agc1Adaptive));
+    out.push(Arc::new(Agc1Analog));
+    out.push(Arc::new(Agc2Adaptive));
+    out.push(Arc::new(Agc2Limiter));
+    out
 }
+
+/// The law families that are searched where nothing is known of the device.
+#[must_use]
+pub fn searched() -> Vec<Arc<dyn Law>> {
+    families().into_iter().filter(|law| SEARCHED.contains(&law.name())).collect()
+}
+
+/// Names of the families in [`searched`].
+const SEARCHED: [&str; 1] = ["compressor"];
 
 /// Which way a law runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,345 @@
+//! The whole analysis of one recording, stage after stage.
+
+use crate::analysis::{
+    Analysis, DecaySegment, EvidenceSummary, FamilyReport, GainCurve, InputSummary, OctaveDecay, PartialSummary,
+    Verdict, Warning,
+};
+use crate::audio::Audio;
+use crate::decay::{self, DecayConfig};
+use crate::error::Error;
+use crate::events;
+use crate::evidence::EvidenceConfig;
+use crate::fit::verdict::{self, VerdictConfig, Weight};
+use crate::fit::{self, Candidate, FitConfig, Weighing};
+use crate::law::{FittedParameter, Law, LawFit};
+use crate::onsets::{self, StepConfig};
+use crate::partials::{self, LinkConfig, Partials};
+use crate::peaks::PeakConfig;
+use crate::progress::{Observer, Stage};
+use crate::stft::{Stft, StftConfig};
+use crate::units;
+
+/// Everything that can be set, stage by stage. The defaults are what was measured to work.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Transforms.
+    pub stft: StftConfig,
+    /// Peaks.
+    pub peaks: PeakConfig,
+    /// Linking of peaks to partials.
+    pub link: LinkConfig,
+    /// Segments and decays.
+    pub decay: DecayConfig,
+    /// Steps at onsets.
+    pub steps: StepConfig,
+    /// Misfit of the decays.
+    pub evidence: EvidenceConfig,
+    /// Search over laws.
+    pub fit: FitConfig,
+    /// Significance.
+    pub verdict: VerdictConfig,
+    /// What [`crate::restore()`] does with an analysis.
+    pub restore: crate::restore::RestoreConfig,
+}
+
+/// Recordings shorter than this, in seconds, are warned about.
+const SHORT_S: f64 = 20.0;
+/// Levels at or above this are full scale: one step of 16 bits below it.
+const FULL_SCALE: f32 = 1.0 - 1.0 / 32_768.0;
+/// A lone sample at full scale is a peak; this many in a row are clipped.
+const CLIPPED_RUN: usize = 3;
+
+/// Finds out whether a gain control was at work, which, and what it did.
+///
+/// **Units.** Times in seconds, levels and gains in dB; see [`Analysis`].
+///
+/// # Errors
+/// [`Error::Invalid`] for a setting out of its range, [`Error::Cancelled`] when the observer says so. A recording that
+/// does not tell is no error: [`Verdict::Undecided`].
+pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Result<Analysis, Error> {
+    let stft = Stft::new(&config.stft, f64::from(audio.sample_rate_hz()))?;
+    let partials = partials::follow(audio, &stft, &config.peaks, &config.link, observer)?;
+    let weighing = weighing_of(audio, &stft, &partials, &[], config);
+    let warnings = warnings_of(audio);
+    if weighing.evidence.point_len() == 0 || config.fit.laws.is_empty() {
+        return Ok(nothing_to_weigh(audio, &stft, &partials, warnings));
+    }
+    let search = fit::search(&weighing, &config.fit, observer)?;
+    if !observer.progress(Stage::Verdict, 0.0) {
+        return Err(Error::Cancelled);
+    }
+    // Cut again with the best gain removed, then settle the constants on those cuts.
+    let again = weighing_of(audio, &stft, &partials, &search.candidates[0].gain_db, config);
+    let best = fit::settle(&again, &search, &config.fit);
+    let first_view = weighing.weigh(best.law_index, best.values.clone(), best.gain_db.clone());
+    let mut candidates = vec![first_view];
+    candidates.extend(search.candidates);
+    let weight = verdict::weigh(&weighing, &candidates, &config.verdict);
+    if !observer.progress(Stage::Verdict, 0.7) {
+        return Err(Error::Cancelled);
+    }
+    let centred = candidates.iter().map(|c| centred(&c.gain_db)).collect::<Vec<_>>();
+    let movement_db = standard_deviation(&centred[0]);
+    let verdict = verdict::decide(&weighing, movement_db, &weight, &config.verdict);
+    let resampled = weight.picks.iter().map(|&k| centred[k].as_slice()).collect::<Vec<_>>();
+    let gain_curve = match verdict {
+        Verdict::None => flat(&stft, partials.frame_len),
+        _ => curve_with_band(&stft, &centred[0], &resampled),
+    };
+    let events = match verdict {
+        Verdict::Agc => events::find(&gain_curve, &resampled, &weighing.steps, |f| stft.frame_time_s(f as usize)),
+        _ => Vec::new(),
+    };
+    let null = weighing.null();
+    let points = weighing.evidence.point_len() as f64;
+    let j = |c: &Candidate| c.loss_by_note.iter().map(|&l| f64::from(l)).sum::<f64>() / points;
+    let law = &config.fit.laws[best.law_index];
+    let removed = if verdict == Verdict::Agc { candidates[0].gain_db.as_slice() } else { &[] };
+    let decays = decays_of(&again, &partials, removed, &stft, config);
+    Ok(Analysis {
+        input: input_of(audio),
+        evidence: EvidenceSummary {
+            j_without_gain: j(&null),
+            j_with_gain: j(&candidates[0]),
+            p_value: weight.p_value,
+            step_slope: weight.step_slope.map(|s| s.0),
+            step_slope_error: weight.step_slope.map(|s| s.1),
+            segment_len: weighing.evidence.segment_len(),
+            note_len: weighing.evidence.note_len(),
+            onset_len: weighing.steps.len(),
+            gain_movement_db: movement_db,
+        },
+        verdict,
+        law: Some(law_fit(law.as_ref(), &best.values, &candidates, &weight)),
+        events,
+        gain_curve,
+        partials: summary_of(&partials, &decays),
+        decays,
+        families: search
+            .families
+            .iter()
+            .map(|f| FamilyReport {
+                law: config.fit.laws[f.best.law_index].name().to_owned(),
+                j: j(&f.best),
+                evaluation_len: f.evaluation_len,
+                termination: f.termination.clone(),
+            })
+            .collect(),
+        warnings,
+    })
+}
+
+fn weighing_of(audio: &Audio, stft: &Stft, partials: &Partials, gain_db: &[f32], config: &Config) -> Weighing {
+    Weighing::new(
+        audio,
+        stft,
+        partials,
+        gain_db,
+        &config.decay,
+        &config.evidence,
+        &config.steps,
+        config.fit.step_weight,
+    )
+}
+
+fn input_of(audio: &Audio) -> InputSummary {
+    InputSummary {
+        sample_rate_hz: audio.sample_rate_hz(),
+        channel_len: audio.channels().len(),
+        sample_len: audio.sample_len(),
+        duration_s: audio.duration_s(),
+    }
+}
+
+fn warnings_of(audio: &Audio) -> Vec<Warning> {
+    let mut out = Vec::new();
+    if audio.duration_s() < SHORT_S {
+        out.push(Warning::Short { duration_s: audio.duration_s() });
+    }
+    let sample_len = audio.channels().iter().map(|c| clipped_len(c)).sum();
+    if sample_len > 0 {
+        out.push(Warning::Clipped { sample_len });
+    }
+    out
+}
+
+/// Samples in runs at full scale.
+fn clipped_len(channel: &[f32]) -> usize {
+    let mut total = 0;
+    let mut run = 0;
+    for x in channel.iter().chain(std::iter::once(&0.0)) {
+        if x.abs() >= FULL_SCALE {
+            run += 1;
+        } else {
+            total += if run >= CLIPPED_RUN { run } else { 0 };
+            run = 0;
+        }
+    }
+    total
+}
+
+/// What is left to say where no decay could be followed.
+fn nothing_to_weigh(audio: &Audio, stft: &Stft, partials: &Partials, warnings: Vec<Warning>) -> Analysis {
+    Analysis {
+        input: input_of(audio),
+        verdict: Verdict::Undecided { reason: "no partial rings long enough to show its decay".to_owned() },
+        evidence: EvidenceSummary {
+            j_without_gain: 0.0,
+            j_with_gain: 0.0,
+            p_value: 1.0,
+            step_slope: None,
+            step_slope_error: None,
+            segment_len: 0,
+            note_len: 0,
+            onset_len: 0,
+            gain_movement_db: 0.0,
+        },
+        law: None,
+        events: Vec::new(),
+        gain_curve: flat(stft, partials.frame_len),
+        partials: summary_of(partials, &[]),
+        decays: Vec::new(),
+        families: Vec::new(),
+        warnings,
+    }
+}
+
+fn flat(stft: &Stft, frame_len: usize) -> GainCurve {
+    let zero = vec![0.0; frame_len.max(1)];
+    GainCurve {
+        start_s: stft.frame_time_s(0),
+        hop_s: stft.hop_s(),
+        gain_db: zero.clone(),
+        lower_db: zero.clone(),
+        upper_db: zero,
+    }
+}
+
+/// A gain with its median taken away: the offset is not knowable.
+fn centred(gain_db: &[f32]) -> Vec<f64> {
+    let mut sorted = gain_db.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+    gain_db.iter().map(|g| f64::from(g - median)).collect()
+}
+
+fn standard_deviation(values: &[f64]) -> f64 {
+    let len = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / len;
+    (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / len).sqrt()
+}
+
+/// The 90 % band: what the resamples of the notes picked, frame by frame.
+fn curve_with_band(stft: &Stft, gain_db: &[f64], resampled: &[&[f64]]) -> GainCurve {
+    let mut lower_db = Vec::with_capacity(gain_db.len());
+    let mut upper_db = Vec::with_capacity(gain_db.len());
+    let mut column = Vec::with_capacity(resampled.len());
+    for (n, &gain) in gain_db.iter().enumerate() {
+        column.clear();
+        column.extend(resampled.iter().map(|c| c[n]));
+        column.sort_by(f64::total_cmp);
+        let at = |share: f64| column.get((share * column.len() as f64) as usize).copied().unwrap_or(gain);
+        // No curve is known better than this share of its own movement, however well the resamples agree.
+        let least = BAND_FLOOR_DB + BAND_SHARE * gain.abs();
+        lower_db.push(at(0.05).min(gain - least));
+        upper_db.push(at(0.95).max(gain + least));
+    }
+    GainCurve { start_s: stft.frame_time_s(0), hop_s: stft.hop_s(), gain_db: gain_db.to_vec(), lower_db, upper_db }
+}
+
+/// Narrowest half width of the band, in dB: quantisation, the window, and what the law leaves out.
+const BAND_FLOOR_DB: f64 = 0.2;
+/// Narrowest half width of the band as a share of the gain.
+const BAND_SHARE: f64 = 0.05;
+
+fn law_fit(law: &dyn Law, values: &[f64], candidates: &[Candidate], weight: &Weight) -> LawFit {
+    let parameters = law
+        .parameters()
+        .iter()
+        .enumerate()
+        .map(|(k, p)| {
+            let of_same_law = |&&pick: &&usize| candidates[pick].values.len() == values.len();
+            let mut seen =
+                weight.picks.iter().filter(of_same_law).map(|&pick| candidates[pick].values[k]).collect::<Vec<_>>();
+            seen.sort_by(f64::total_cmp);
+            let at = |share: f64| seen.get((share * seen.len() as f64) as usize).copied().unwrap_or(values[k]);
+            FittedParameter {
+                name: p.name.to_owned(),
+                unit: p.unit.to_owned(),
+                value: values[k],
+                lower: at(0.05).min(values[k]),
+                upper: at(0.95).max(values[k]),
+            }
+        })
+        .collect();
+    LawFit { name: law.name().to_owned(), parameters }
+}
+
+fn decays_of(
+    weighing: &Weighing,
+    partials: &Partials,
+    gain_db: &[f32],
+    stft: &Stft,
+    config: &Config,
+) -> Vec<DecaySegment> {
+    let notes = onsets::notes(&weighing.segments, &weighing.onsets);
+    weighing
+        .segments
+        .iter()
+        .zip(notes)
+        .filter_map(|(segment, note)| {
+            let points = segment.points.clone();
+            let frames = &partials.frame[points.clone()];
+            let removed = |f: u32| f64::from(gain_db.get(f as usize).copied().unwrap_or(0.0));
+            let time_s = frames.iter().map(|f| f64::from(f - segment.origin_frame) * stft.hop_s()).collect::<Vec<_>>();
+            let level_db = frames
+                .iter()
+                .zip(&partials.level_db[points.clone()])
+                .map(|(f, m)| f64::from(*m) - removed(*f))
+                .collect::<Vec<_>>();
+            let fit = decay::fit(&time_s, &level_db, &config.decay)?;
+            let mut bins = partials.bin[points].to_vec();
+            bins.sort_by(f32::total_cmp);
+            let decay_db_per_s = fit.decay_db_per_s;
+            Some(DecaySegment {
+                note_index: note as usize,
+                start_s: stft.frame_time_s(*frames.first()? as usize),
+                end_s: stft.frame_time_s(*frames.last()? as usize),
+                frequency_hz: f64::from(bins[bins.len() / 2]) * stft.bin_hz(),
+                level_db: fit.level_db,
+                decay_db_per_s,
+                decay_error_db_per_s: fit.decay_error_db_per_s,
+                alpha_per_s: units::alpha_from_db_per_s(decay_db_per_s),
+                t60_s: (decay_db_per_s > 0.0).then(|| units::t60_s_from_db_per_s(decay_db_per_s)),
+                second_stage_db: fit.second_stage_db,
+                residual_db: fit.residual_db,
+            })
+        })
+        .collect()
+}
+
+/// Lowest octave of the table, by its centre in Hz.
+const LOWEST_OCTAVE_HZ: f64 = 62.5;
+
+fn summary_of(partials: &Partials, decays: &[DecaySegment]) -> PartialSummary {
+    let decay_by_octave = (0..8)
+        .filter_map(|octave| {
+            let centre_hz = LOWEST_OCTAVE_HZ * f64::from(1u32 << octave);
+            let half = std::f64::consts::SQRT_2;
+            let mut inside = decays
+                .iter()
+                .filter(|d| d.frequency_hz >= centre_hz / half && d.frequency_hz < centre_hz * half)
+                .map(|d| d.decay_db_per_s)
+                .collect::<Vec<_>>();
+            inside.sort_by(f64::total_cmp);
+            let median_db_per_s = *inside.get(inside.len() / 2)?;
+            Some(OctaveDecay { centre_hz, median_db_per_s, segment_len: inside.len() })
+        })
+        .collect();
+    PartialSummary {
+        track_len: partials.track_len(),
+        segment_len: decays.len(),
+        point_len: partials.frame.len(),
+        decay_by_octave,
+    }
+}

@@ -1,0 +1,147 @@
+//! The library under the names the program uses: the user's choice of a gain turned into an analysis, and its undoing.
+
+use super::failure::Failure;
+use super::laws::LawChoice;
+use super::plan::{GainChoice, RestorePlan};
+use super::stdio;
+use agcfix::analysis::{EvidenceSummary, GainCurve, InputSummary, PartialSummary, Verdict};
+use agcfix::decode::Decoded;
+use agcfix::gain_csv::read_gain_csv;
+use agcfix::law::{Law, LawFit, families};
+use agcfix::progress::Observer;
+use agcfix::report::story::GainSource;
+use agcfix::restore::{Level, RestoreConfig, Restored, Trust, gain_of_law};
+use agcfix::units::db_from_amplitude;
+use agcfix::{Analysis, Audio, Config, Error};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Time between the entries of a given law's gain curve, in seconds: that of the analysis frames.
+const CURVE_HOP_S: f64 = 0.01;
+/// A given curve may end this much before the recording without a remark, in seconds.
+const CURVE_SLACK_S: f64 = 0.5;
+
+/// A configuration that searches one law only.
+fn config_with(law: Arc<dyn Law>) -> Config {
+    let mut config = Config::default();
+    config.fit.laws = vec![law];
+    config
+}
+
+/// What the recording itself tells.
+pub fn analyze(recording: &Decoded, config: &Config, observer: &dyn Observer) -> Result<Analysis, Error> {
+    let mut analysis = agcfix::analyze(&recording.audio, config, observer)?;
+    analysis.warnings.splice(0..0, recording.warnings.iter().cloned());
+    Ok(analysis)
+}
+
+/// The analysis that the user's choice of a gain amounts to, and where its gain comes from.
+pub fn answer(
+    recording: &Decoded,
+    plan: &RestorePlan,
+    observer: &dyn Observer,
+) -> Result<(Analysis, GainSource), Failure> {
+    Ok(match &plan.gain {
+        GainChoice::Law(LawChoice::Auto) => (analyze(recording, &Config::default(), observer)?, GainSource::Found),
+        GainChoice::Law(LawChoice::None) => {
+            (bare(recording, Verdict::None, None, flat(recording)), GainSource::NoneGiven)
+        }
+        GainChoice::Law(LawChoice::Fitted(law)) => {
+            let analysis = analyze(recording, &config_with(Arc::clone(law)), observer)?;
+            // Naming a law decides what is undecided; where nothing was found there is nothing to undo.
+            let is_decided = analysis.verdict != Verdict::None && analysis.law.is_some();
+            (analysis, if is_decided { GainSource::LawGiven } else { GainSource::Found })
+        }
+        GainChoice::Law(LawChoice::Given(fit)) => {
+            let curve = curve_of(fit, &recording.audio)?;
+            (bare(recording, Verdict::Agc, Some(fit.clone()), curve), GainSource::LawGiven)
+        }
+        GainChoice::Curve(path) => {
+            let curve = read_curve(path, &recording.audio)?;
+            (bare(recording, Verdict::Agc, None, curve), GainSource::CurveGiven)
+        }
+    })
+}
+
+/// Undoes the gain. A gain that the user gave is undone whatever the verdict.
+pub fn restore(audio: &Audio, analysis: &Analysis, source: GainSource, level: Level) -> Result<Restored, Error> {
+    let trust = if source.is_given() { Trust::Caller } else { Trust::Verdict };
+    let mut config = Config { restore: RestoreConfig { level, trust }, ..Config::default() };
+    config.fit.laws = families();
+    agcfix::restore(audio, analysis, &config)
+}
+
+/// The gain curve of a given law; its band is not known.
+fn curve_of(fit: &LawFit, audio: &Audio) -> Result<GainCurve, Error> {
+    let gain = gain_of_law(audio, fit, &families())?;
+    if gain.is_empty() {
+        return Ok(GainCurve {
+            start_s: 0.0,
+            hop_s: CURVE_HOP_S,
+            gain_db: vec![0.0],
+            lower_db: vec![0.0],
+            upper_db: vec![0.0],
+        });
+    }
+    let hop_samples = CURVE_HOP_S * f64::from(audio.sample_rate_hz());
+    let entry_len = (gain.len() as f64 / hop_samples) as usize + 1;
+    let at = |i: usize| gain[((i as f64 * hop_samples) as usize).min(gain.len() - 1)];
+    let mut gain_db: Vec<f64> = (0..entry_len).map(|i| db_from_amplitude(f64::from(at(i)))).collect();
+    let mut sorted = gain_db.clone();
+    sorted.sort_by(f64::total_cmp);
+    let median_db = sorted[sorted.len() / 2];
+    gain_db.iter_mut().for_each(|gain_db| *gain_db -= median_db);
+    Ok(GainCurve { start_s: 0.0, hop_s: CURVE_HOP_S, lower_db: gain_db.clone(), upper_db: gain_db.clone(), gain_db })
+}
+
+fn read_curve(path: &Path, audio: &Audio) -> Result<GainCurve, Failure> {
+    let named = |cause: String| Failure::Input(format!("{}: {cause}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| named(e.to_string()))?;
+    let curve = read_gain_csv(&text).map_err(|e| named(e.to_string()))?;
+    let end_s = curve.start_s + curve.hop_s * curve.gain_db.len().saturating_sub(1) as f64;
+    if end_s + CURVE_SLACK_S < audio.duration_s() {
+        let duration_s = audio.duration_s();
+        let path = path.display();
+        stdio::warn(&format!("{path}: ends at {end_s:.1} s of {duration_s:.1} s; its last gain is held until the end"));
+    }
+    Ok(curve)
+}
+
+/// An analysis that knows only what it was told.
+fn bare(recording: &Decoded, verdict: Verdict, law: Option<LawFit>, gain_curve: GainCurve) -> Analysis {
+    let audio = &recording.audio;
+    Analysis {
+        input: InputSummary {
+            sample_rate_hz: audio.sample_rate_hz(),
+            channel_len: audio.channels().len(),
+            sample_len: audio.sample_len(),
+            duration_s: audio.duration_s(),
+        },
+        verdict,
+        evidence: EvidenceSummary {
+            j_without_gain: f64::NAN,
+            j_with_gain: f64::NAN,
+            p_value: f64::NAN,
+            step_slope: None,
+            step_slope_error: None,
+            segment_len: 0,
+            note_len: 0,
+            onset_len: 0,
+            gain_movement_db: f64::NAN,
+        },
+        law,
+        events: Vec::new(),
+        gain_curve,
+        partials: PartialSummary { track_len: 0, segment_len: 0, point_len: 0, decay_by_octave: Vec::new() },
+        decays: Vec::new(),
+        families: Vec::new(),
+        warnings: recording.warnings.clone(),
+    }
+}
+
+/// A gain that never moves.
+fn flat(recording: &Decoded) -> GainCurve {
+    let entry_len = (recording.audio.duration_s() / CURVE_HOP_S) as usize + 1;
+    let zero = vec![0.0; entry_len];
+    GainCurve { start_s: 0.0, hop_s: CURVE_HOP_S, gain_db: zero.clone(), lower_db: zero.clone(), upper_db: zero }
+}

@@ -1,0 +1,252 @@
+//! How well a gain explains the decays: the misfit J.
+//!
+//! Subtract a gain `G` from every segment's levels, fit each segment robustly on its own (level, decay, shrunk second
+//! stage), and average `log(1 + (r/s)²)` over all points. At the true gain J is at or near its minimum: a gain control
+//! bends all decays at once, and nothing else does.
+
+use crate::decay::Segment;
+use crate::partials::Partials;
+use crate::stft::Stft;
+
+/// How decays are weighed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvidenceConfig {
+    /// Residual scale `s` in dB.
+    pub scale_db: f64,
+    /// Time constant of the second stage, in seconds.
+    pub second_stage_s: f64,
+    /// Prior standard deviation of the second stage, in dB.
+    pub second_stage_db: f64,
+    /// Reweighting rounds of each robust fit.
+    pub round_len: usize,
+}
+
+impl Default for EvidenceConfig {
+    fn default() -> Self {
+        Self { scale_db: 0.5, second_stage_s: 0.4, second_stage_db: 10.0, round_len: 4 }
+    }
+}
+
+/// The decays of a recording, laid out for weighing many gains.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// Points of segment `s`: `first[s] .. first[s + 1]`.
+    first: Vec<usize>,
+    frame: Vec<u32>,
+    level_db: Vec<f32>,
+    /// Time from the segment's origin, in seconds.
+    lag_s: Vec<f32>,
+    /// `e^(-lag/τ)`.
+    early: Vec<f32>,
+    /// Note of each segment.
+    note: Vec<u32>,
+    note_len: usize,
+    scale_db: f32,
+    second_stage_db: f32,
+    round_len: usize,
+}
+
+/// Longest segment, in points, that fits the working buffers.
+const LONGEST: usize = 4096;
+
+impl Evidence {
+    /// Lays out segments. `note` gives each segment's note, `0..note_len`.
+    #[must_use]
+    pub fn new(partials: &Partials, segments: &[Segment], note: &[u32], hop_s: f64, config: &EvidenceConfig) -> Self {
+        let mut out = Self {
+            first: vec![0],
+            frame: Vec::new(),
+            level_db: Vec::new(),
+            lag_s: Vec::new(),
+            early: Vec::new(),
+            note: note.to_vec(),
+            note_len: note.iter().max().map_or(0, |&m| m as usize + 1),
+            scale_db: config.scale_db as f32,
+            second_stage_db: config.second_stage_db as f32,
+            round_len: config.round_len,
+        };
+        for segment in segments {
+            for i in segment.points.clone().take(LONGEST) {
+                let lag_s = f64::from(partials.frame[i] - segment.origin_frame) * hop_s;
+                out.frame.push(partials.frame[i]);
+                out.level_db.push(partials.level_db[i]);
+                out.lag_s.push(lag_s as f32);
+                out.early.push((-lag_s / config.second_stage_s).exp() as f32);
+            }
+            out.first.push(out.frame.len());
+        }
+        out
+    }
+
+    /// Segments.
+    #[must_use]
+    pub fn segment_len(&self) -> usize {
+        self.first.len() - 1
+    }
+
+    /// Points in all segments.
+    #[must_use]
+    pub fn point_len(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// Notes.
+    #[must_use]
+    pub fn note_len(&self) -> usize {
+        self.note_len
+    }
+
+    /// Misfit J of a gain given per frame, in dB.
+    #[must_use]
+    pub fn misfit(&self, gain_db: &[f32]) -> f64 {
+        let mut total = 0.0;
+        for s in 0..self.segment_len() {
+            total += self.segment_loss(s, gain_db);
+        }
+        total / self.point_len().max(1) as f64
+    }
+
+    /// Loss summed over each note's points: J is their sum over the number of points.
+    #[must_use]
+    pub fn loss_by_note(&self, gain_db: &[f32]) -> Vec<f64> {
+        let mut out = vec![0.0; self.note_len];
+        for s in 0..self.segment_len() {
+            out[self.note[s] as usize] += self.segment_loss(s, gain_db);
+        }
+        out
+    }
+
+    /// Robust loss of one segment, after its own best fit.
+    fn segment_loss(&self, s: usize, gain_db: &[f32]) -> f64 {
+        let points = self.first[s]..self.first[s + 1];
+        let len = points.len();
+        let lag = &self.lag_s[points.clone()];
+        let early = &self.early[points.clone()];
+        let mut z = [0f32; LONGEST];
+        let z = &mut z[..len];
+        let base = self.level_db[points.start];
+        for ((z, level), frame) in z.iter_mut().zip(&self.level_db[points.clone()]).zip(&self.frame[points]) {
+            *z = level - base - gain_db[*frame as usize];
+        }
+        let inverse_scale = 1.0 / self.scale_db;
+        let ridge = (self.scale_db / self.second_stage_db).powi(2);
+        let mut solution = [0f32; 3];
+        for round in 0..self.round_len {
+            let mut sums = [[0f32; LANES]; 9];
+            let mut add = |k: usize, w: f32, t: f32, e: f32, z: f32| {
+                let (wt, we) = (w * t, w * e);
+                sums[0][k] += w;
+                sums[1][k] += wt;
+                sums[2][k] += we;
+                sums[3][k] += wt * t;
+                sums[4][k] += wt * e;
+                sums[5][k] += we * e;
+                sums[6][k] += w * z;
+                sums[7][k] += wt * z;
+                sums[8][k] += we * z;
+            };
+            let weight = |t: f32, e: f32, z: f32| {
+                let r = (z - solution[0] - solution[1] * t - solution[2] * e) * inverse_scale;
+                if round == 0 { 1.0 } else { 1.0 / (1.0 + r * r) }
+            };
+            let whole = len - len % LANES;
+            for ((t, e), z) in
+                lag[..whole].chunks_exact(LANES).zip(early.chunks_exact(LANES)).zip(z.chunks_exact(LANES))
+            {
+                for k in 0..LANES {
+                    add(k, weight(t[k], e[k], z[k]), t[k], e[k], z[k]);
+                }
+            }
+            for i in whole..len {
+                add(0, weight(lag[i], early[i], z[i]), lag[i], early[i], z[i]);
+            }
+            let m = sums.map(|lanes| f64::from(lanes.iter().sum::<f32>()));
+            let Some(next) = solve(&m, f64::from(ridge)) else { break };
+            solution = next;
+        }
+        // The logarithm of a product is the sum of logarithms, and one logarithm is cheaper than sixteen.
+        let mut total = 0f64;
+        for ((t, e), z) in lag.chunks(16).zip(early.chunks(16)).zip(z.chunks(16)) {
+            let mut product = 1f32;
+            for ((t, e), z) in t.iter().zip(e).zip(z) {
+                let r = ((z - solution[0] - solution[1] * t - solution[2] * e) * inverse_scale).clamp(-100.0, 100.0);
+                product *= 1.0 + r * r;
+                if product > 1e30 {
+                    total += f64::from(product).ln();
+                    product = 1.0;
+                }
+            }
+            total += f64::from(product).ln();
+        }
+        total
+    }
+}
+
+const LANES: usize = 8;
+
+/// Solves the 3x3 normal equations `[[w, t, e], [t, tt, te], [e, te, ee + ridge]] β = [z, tz, ez]`.
+fn solve(m: &[f64; 9], ridge: f64) -> Option<[f32; 3]> {
+    let normal = nalgebra::Matrix3::new(
+        m[0] + 1e-9,
+        m[1],
+        m[2], //
+        m[1],
+        m[3] + 1e-6,
+        m[4], //
+        m[2],
+        m[4],
+        m[5] + ridge,
+    );
+    let right = nalgebra::Vector3::new(m[6], m[7], m[8]);
+    let solution = normal.cholesky()?.solve(&right);
+    Some([solution[0] as f32, solution[1] as f32, solution[2] as f32])
+}
+
+/// Gathers a law's gain, sample by sample, into what each STFT frame sees of it: the linear average under the window.
+#[derive(Debug, Clone)]
+pub struct FrameGain {
+    block_weights: Vec<f64>,
+    hop_samples: usize,
+    frame_len: usize,
+}
+
+impl FrameGain {
+    /// For a recording of that many samples.
+    #[must_use]
+    pub fn new(stft: &Stft, sample_len: usize) -> Self {
+        Self {
+            block_weights: stft.block_weights(),
+            hop_samples: stft.hop_samples(),
+            frame_len: stft.frame_len(sample_len),
+        }
+    }
+
+    /// Frames in the recording.
+    #[must_use]
+    pub fn frame_len(&self) -> usize {
+        self.frame_len
+    }
+
+    /// Samples in a block.
+    #[must_use]
+    pub fn hop_samples(&self) -> usize {
+        self.hop_samples
+    }
+
+    /// Gain in dB that each frame sees, from the mean gain of each hop-long block. The last block is held.
+    #[must_use]
+    pub fn frames_db(&self, block_gain: &[f32]) -> Vec<f32> {
+        let last = block_gain.last().copied().unwrap_or(1.0);
+        (0..self.frame_len)
+            .map(|n| {
+                let mean: f64 = self
+                    .block_weights
+                    .iter()
+                    .enumerate()
+                    .map(|(b, w)| w * f64::from(block_gain.get(n + b).copied().unwrap_or(last)))
+                    .sum();
+                20.0 * mean.max(1e-10).log10() as f32
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,462 @@
+//! The compressor: threshold, ratio, knee, attack and release, in its five inner forms.
+//!
+//! Static curve (Giannoulis, Massberg and Reiss 2012): with `o` the level above the threshold, `w` the knee's width and
+//! slope `s = 1 - 1/ratio`, the gain in dB is
+//!
+//! ```text
+//! 0                    where o <= -w/2
+//! -s (o + w/2)² / 2w   within the knee
+//! -s o                 where o >= w/2
+//! ```
+//!
+//! What is smoothed, and before or after the curve, differs between devices and matters more than the constants
+//! ([`Smoothed`]). Detectors act on instantaneous samples: a law run on block means is three times worse.
+//!
+//! Attack and release are time constants of one-pole smoothers (to 63 %). Programs often print other times: ffmpeg's
+//! `attack=10` (milliseconds) is a time constant of 2.5 ms.
+
+use super::{GainControl, Law, Parameter, Scale};
+
+/// What a compressor smooths with its attack and release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Smoothed {
+    /// The power `x²`, before the curve: an RMS detector (ffmpeg `acompressor`, many hardware units).
+    Power,
+    /// The magnitude `|x|`, before the curve: a peak detector (sox `compand`).
+    Magnitude,
+    /// The level in dB, before the curve.
+    LevelDb,
+    /// The gain in dB, after the curve.
+    GainDb,
+    /// The gain as a factor, after the curve.
+    Gain,
+}
+
+/// A compressor law of one inner form.
+#[derive(Debug, Clone, Copy)]
+pub struct Compressor {
+    smoothed: Smoothed,
+}
+
+impl Compressor {
+    /// The law with the given inner form.
+    #[must_use]
+    pub const fn new(smoothed: Smoothed) -> Self {
+        Self { smoothed }
+    }
+
+    /// All five.
+    pub const ALL: [Self; 5] = [
+        Self::new(Smoothed::Power),
+        Self::new(Smoothed::Magnitude),
+        Self::new(Smoothed::LevelDb),
+        Self::new(Smoothed::GainDb),
+        Self::new(Smoothed::Gain),
+    ];
+}
+
+const fn parameter(
+    name: &'static str,
+    unit: &'static str,
+    [low, default, high]: [f64; 3],
+    scale: Scale,
+    meaning: &'static str,
+) -> Parameter {
+    Parameter { name, unit, low, high, default, scale, meaning }
+}
+
+/// The first five are common to all forms; the last is the averaging time before a curve or a logarithm.
+static PARAMETERS: [Parameter; 6] = [
+    parameter(
+        "threshold_db",
+        "dB",
+        [-60.0, -24.0, 0.0],
+        Scale::Linear,
+        "level in the recording above which the gain falls; make-up gain is folded in",
+    ),
+    parameter("slope", "", [0.05, 0.67, 0.98], Scale::Linear, "1 - 1/ratio: 0.5 is 2:1, 0.75 is 4:1, 0.9 is 10:1"),
+    parameter("knee_db", "dB", [0.0, 6.0, 24.0], Scale::Linear, "width of the soft knee"),
+    parameter("attack_s", "s", [0.0003, 0.005, 0.2], Scale::Log, "time constant of the falling gain; phones 5-17 ms"),
+    parameter("release_s", "s", [0.02, 0.2, 4.0], Scale::Log, "time constant of the rising gain; phones 30-400 ms"),
+    parameter("rms_s", "s", [0.0005, 0.005, 0.05], Scale::Log, "averaging time of the power before the curve"),
+];
+
+impl Law for Compressor {
+    fn name(&self) -> &'static str {
+        match self.smoothed {
+            Smoothed::Power => "compressor",
+            Smoothed::Magnitude => "compressor-peak",
+            Smoothed::LevelDb => "compressor-level-db",
+            Smoothed::GainDb => "compressor-gain-db",
+            Smoothed::Gain => "compressor-gain",
+        }
+    }
+
+    fn summary(&self) -> &'static str {
+        match self.smoothed {
+            Smoothed::Power => {
+                "compressor that smooths the power before its curve (RMS detector, as ffmpeg acompressor)"
+            }
+            Smoothed::Magnitude => {
+                "compressor that smooths the magnitude before its curve (peak detector, as sox compand)"
+            }
+            Smoothed::LevelDb => "compressor that smooths the level in dB before its curve (Giannoulis et al. 2012)",
+            Smoothed::GainDb => "compressor that smooths its gain in dB (Giannoulis et al. 2012, log domain)",
+            Smoothed::Gain => "compressor that smooths its gain linearly (Giannoulis et al. 2012, linear domain)",
+        }
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        match self.smoothed {
+            Smoothed::Power | Smoothed::Magnitude => &PARAMETERS[..5],
+            Smoothed::LevelDb | Smoothed::GainDb | Smoothed::Gain => &PARAMETERS,
+        }
+    }
+
+    fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
+        let at = |k: usize| {
+            let p = &PARAMETERS[k];
+            values.get(k).copied().filter(|v| v.is_finite()).unwrap_or(p.default).clamp(p.low, p.high)
+        };
+        let curve = Curve { threshold_db: at(0) as f32, slope: at(1) as f32, knee_db: at(2) as f32 };
+        let (attack_s, release_s) = (at(3), at(4));
+        match self.smoothed {
+            Smoothed::Power | Smoothed::Magnitude => Box::new(LevelSmoother {
+                curve,
+                is_power: self.smoothed == Smoothed::Power,
+                attack: one_pole(attack_s, sample_rate_hz),
+                release: one_pole(release_s, sample_rate_hz),
+                coarse_attack: one_pole(attack_s, sample_rate_hz / COARSE_SAMPLES as f64),
+                coarse_release: one_pole(release_s, sample_rate_hz / COARSE_SAMPLES as f64),
+                envelope: 1e-20,
+            }),
+            Smoothed::LevelDb | Smoothed::GainDb | Smoothed::Gain => Box::new(CurveSmoother {
+                curve,
+                smoothed: self.smoothed,
+                mean: one_pole(at(5), sample_rate_hz),
+                attack: one_pole(attack_s, sample_rate_hz / f64::from(CURVE_STEP)),
+                release: one_pole(release_s, sample_rate_hz / f64::from(CURVE_STEP)),
+                power: 0.0,
+                state: match self.smoothed {
+                    Smoothed::LevelDb => SILENCE_DB,
+                    Smoothed::GainDb => 0.0,
+                    _ => 1.0,
+                },
+                gain: 1.0,
+                until_step: 0,
+            }),
+        }
+    }
+}
+
+/// Coefficient of a one-pole smoother: `1 - e^(-1 / (time * rate))`.
+fn one_pole(time_s: f64, rate_hz: f64) -> f32 {
+    -f64::exp_m1(-1.0 / (time_s * rate_hz)) as f32
+}
+
+/// Powers and magnitudes are held below this, so that absurd samples cannot overflow.
+const LOUDEST: f32 = 1e20;
+
+/// Levels are held above this: far below any recording's noise.
+const SILENCE_DB: f32 = -100.0;
+
+/// The static curve.
+#[derive(Debug, Clone, Copy)]
+struct Curve {
+    threshold_db: f32,
+    slope: f32,
+    knee_db: f32,
+}
+
+impl Curve {
+    /// Gain in dB at a level in dB.
+    fn gain_db(&self, level_db: f32) -> f32 {
+        let over = level_db - self.threshold_db;
+        let half = 0.5 * self.knee_db;
+        if over <= -half {
+            0.0
+        } else if over >= half {
+            -self.slope * over
+        } else {
+            -self.slope * (over + half) * (over + half) / (2.0 * self.knee_db)
+        }
+    }
+}
+
+impl Curve {
+    /// How many dB the gain falls for each dB of level, at a level in dB.
+    fn slope_at(&self, level_db: f32) -> f32 {
+        let over = level_db - self.threshold_db;
+        let half = 0.5 * self.knee_db;
+        if over <= -half {
+            0.0
+        } else if over >= half {
+            self.slope
+        } else {
+            self.slope * (over + half) / self.knee_db
+        }
+    }
+}
+
+const LN_10_OVER_20: f32 = std::f32::consts::LN_10 / 20.0;
+
+/// Smooths the level before the curve: [`Smoothed::Power`] and [`Smoothed::Magnitude`].
+#[derive(Debug, Clone)]
+struct LevelSmoother {
+    curve: Curve,
+    is_power: bool,
+    attack: f32,
+    release: f32,
+    coarse_attack: f32,
+    coarse_release: f32,
+    /// Smoothed `x²` or `|x|`.
+    envelope: f32,
+}
+
+impl LevelSmoother {
+    fn smooth(&self, envelope: f32, heard: f32) -> f32 {
+        let step = heard - envelope;
+        // The floor keeps the recursion out of subnormal numbers, which are slow.
+        (envelope + step * if step > 0.0 { self.attack } else { self.release }).max(1e-20)
+    }
+
+    fn gain(&self, envelope: f32) -> f32 {
+        let level_db = if self.is_power { 10.0 } else { 20.0 } * envelope.max(1e-20).log10();
+        (LN_10_OVER_20 * self.curve.gain_db(level_db)).exp()
+    }
+
+    fn heard(&self, x: f32) -> f32 {
+        (if self.is_power { x * x } else { x.abs() }).min(LOUDEST)
+    }
+}
+
+impl GainControl for LevelSmoother {
+    fn forward(&mut self, drive: &[f32], gain: &mut [f32]) {
+        for (x, g) in drive.iter().zip(gain) {
+            self.envelope = self.smooth(self.envelope, self.heard(*x));
+            *g = self.gain(self.envelope);
+        }
+    }
+
+    fn inverse(&mut self, recorded: &[f32], gain: &mut [f32]) {
+        let mut last = self.gain(self.envelope);
+        for (y, g) in recorded.iter().zip(gain) {
+            // x = y/g and g depends on x through one smoothing step: contracts fast, as the step is small.
+            let mut next = last;
+            let mut envelope = self.envelope;
+            for _ in 0..12 {
+                envelope = self.smooth(self.envelope, self.heard(y / next));
+                let better = self.gain(envelope);
+                let change = (better / next - 1.0).abs();
+                next = better;
+                if change < 1e-6 {
+                    break;
+                }
+            }
+            self.envelope = envelope;
+            last = next;
+            *g = next;
+        }
+    }
+
+    fn inverse_coarse(&mut self, recorded: &[f32], gain: &mut [f32]) {
+        let mut near = self.near(self.envelope);
+        let (attack, release) = (self.coarse_attack, self.coarse_release);
+        let mut envelope = self.envelope;
+        for (ys, gs) in recorded.chunks(COARSE_SAMPLES).zip(gain.chunks_mut(COARSE_SAMPLES)) {
+            let recorded = if self.is_power {
+                ys.iter().map(|y| y * y).sum::<f32>()
+            } else {
+                ys.iter().map(|y| y.abs()).sum::<f32>()
+            };
+            let undo = near.offset + near.tilt * envelope;
+            let step = recorded * (1.0 / COARSE_SAMPLES as f32) * undo - envelope;
+            envelope += step * if step > 0.0 { attack } else { release };
+            if envelope < near.low || envelope > near.high {
+                envelope = envelope.clamp(1e-20, LOUDEST);
+                near = self.near(envelope);
+            }
+            gs.fill(undo);
+        }
+        self.envelope = envelope;
+        // So far each gain stands as what undoes it: `1/g`, or `1/g²` for powers.
+        if self.is_power {
+            gain.iter_mut().for_each(|g| *g = 1.0 / g.sqrt());
+        } else {
+            gain.iter_mut().for_each(|g| *g = 1.0 / *g);
+        }
+    }
+}
+
+/// Samples that the coarse inverse takes at once: a sixteenth of a millisecond at 48 kHz, in which the power of a
+/// piano's sound, most of it below 3 kHz, hardly moves.
+const COARSE_SAMPLES: usize = 3;
+
+/// How far an envelope may move, as a share of itself, before the straight line for its gain is drawn anew.
+const LINE_REACH: f32 = 0.08;
+
+/// The inverse gain as a straight line in the envelope, near one envelope: no logarithm per sample.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    low: f32,
+    high: f32,
+    offset: f32,
+    tilt: f32,
+}
+
+impl LevelSmoother {
+    fn near(&self, envelope: f32) -> Line {
+        let level_db = if self.is_power { 10.0 } else { 20.0 } * envelope.max(1e-20).log10();
+        let undo = (-LN_10_OVER_20 * self.curve.gain_db(level_db) * if self.is_power { 2.0 } else { 1.0 }).exp();
+        // d ln(undo) / d ln(envelope) is the curve's slope, in either form.
+        let envelope = envelope.max(1e-20);
+        let tilt = undo * self.curve.slope_at(level_db) / envelope;
+        Line {
+            low: envelope * (1.0 - LINE_REACH),
+            high: envelope * (1.0 + LINE_REACH),
+            offset: undo - tilt * envelope,
+            tilt,
+        }
+    }
+}
+
+/// Samples between evaluations of the curve where it stands before the smoother: the averaged power hardly moves in
+/// between.
+const CURVE_STEP: u8 = 8;
+
+/// Averages the power, then smooths what the logarithm or the curve make of it: [`Smoothed::LevelDb`],
+/// [`Smoothed::GainDb`] and [`Smoothed::Gain`].
+#[derive(Debug, Clone)]
+struct CurveSmoother {
+    curve: Curve,
+    smoothed: Smoothed,
+    mean: f32,
+    attack: f32,
+    release: f32,
+    power: f32,
+    /// Level in dB, gain in dB or gain, by form.
+    state: f32,
+    gain: f32,
+    until_step: u8,
+}
+
+impl CurveSmoother {
+    fn step(&mut self) {
+        let level_db = (10.0 * self.power.max(1e-20).log10()).max(SILENCE_DB);
+        let target = match self.smoothed {
+            Smoothed::LevelDb => level_db,
+            Smoothed::GainDb => self.curve.gain_db(level_db),
+            _ => (LN_10_OVER_20 * self.curve.gain_db(level_db)).exp(),
+        };
+        // A rising level and a falling gain are attacks.
+        let is_attack = (target > self.state) == (self.smoothed == Smoothed::LevelDb);
+        self.state += (target - self.state) * if is_attack { self.attack } else { self.release };
+        self.gain = match self.smoothed {
+            Smoothed::LevelDb => (LN_10_OVER_20 * self.curve.gain_db(self.state)).exp(),
+            Smoothed::GainDb => (LN_10_OVER_20 * self.state).exp(),
+            _ => self.state,
+        };
+    }
+
+    fn run(&mut self, samples: &[f32], gain: &mut [f32], is_inverse: bool) {
+        for (x, g) in samples.iter().zip(gain) {
+            if self.until_step == 0 {
+                self.step();
+                self.until_step = CURVE_STEP;
+            }
+            self.until_step -= 1;
+            *g = self.gain;
+            let x = if is_inverse { x / self.gain } else { *x };
+            self.power += ((x * x).min(LOUDEST) - self.power) * self.mean;
+            self.power = self.power.max(1e-20);
+        }
+    }
+}
+
+impl GainControl for CurveSmoother {
+    fn forward(&mut self, drive: &[f32], gain: &mut [f32]) {
+        self.run(drive, gain, false);
+    }
+
+    fn inverse(&mut self, recorded: &[f32], gain: &mut [f32]) {
+        self.run(recorded, gain, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::law::{Direction, gain_of};
+
+    fn struck_notes() -> Vec<f32> {
+        (0..96_000)
+            .map(|n| {
+                let t = f64::from(n) / 48_000.0;
+                let since = t % 0.5;
+                let loud = [0.5, 0.05, 0.8, 0.2][(t / 0.5) as usize % 4];
+                (loud * (-3.0 * since).exp() * (std::f64::consts::TAU * 330.0 * t).sin()) as f32
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_steady_tone_settles_on_the_static_curve() {
+        let tone = (0..96_000).map(|n| (f64::from(n) * 0.2).sin() as f32).collect::<Vec<_>>();
+        // Power of a full-scale sine is -3 dB: 21 dB above the threshold, so 4:1 takes 15.75 dB away.
+        let gain = gain_of(
+            &Compressor::new(Smoothed::Power),
+            &[-24.0, 0.75, 6.0, 0.05, 0.05],
+            48_000.0,
+            &tone,
+            Direction::Forward,
+        );
+        let level = 20.0 * gain[95_000].log10();
+        assert!((level + 15.75).abs() < 0.1, "{level}");
+        assert!((gain[0] - 1.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn inverse_undoes_forward_in_every_form() {
+        let clean = struck_notes();
+        for law in Compressor::ALL {
+            let values = [-30.0, 0.75, 6.0, 0.005, 0.15, 0.004];
+            let forward = gain_of(&law, &values, 48_000.0, &clean, Direction::Forward);
+            let recorded = clean.iter().zip(&forward).map(|(x, g)| x * g).collect::<Vec<_>>();
+            let inverse = gain_of(&law, &values, 48_000.0, &recorded, Direction::Inverse);
+            let worst = forward.iter().zip(&inverse).map(|(f, i)| (20.0 * (f / i).log10()).abs()).fold(0.0, f32::max);
+            assert!(worst < 0.05, "{}: {worst} dB", law.name());
+            // The planted fault: a wrong threshold must be seen.
+            let wrong = gain_of(&law, &[-29.0, 0.75, 6.0, 0.005, 0.15, 0.004], 48_000.0, &recorded, Direction::Inverse);
+            let seen = forward.iter().zip(&wrong).map(|(f, i)| (20.0 * (f / i).log10()).abs()).fold(0.0, f32::max);
+            assert!(seen > 0.5, "{}: {seen} dB", law.name());
+        }
+    }
+
+    #[test]
+    fn the_coarse_inverse_stays_close() {
+        let clean = struck_notes();
+        for law in [Compressor::new(Smoothed::Power), Compressor::new(Smoothed::Magnitude)] {
+            let values = [-30.0, 0.75, 6.0, 0.005, 0.15];
+            let mut gain = gain_of(&law, &values, 48_000.0, &clean, Direction::Forward);
+            let recorded = clean.iter().zip(&gain).map(|(x, g)| x * g).collect::<Vec<_>>();
+            let truth = gain.clone();
+            law.start(&values, 48_000.0).inverse_coarse(&recorded, &mut gain);
+            let square = truth.iter().zip(&gain).map(|(f, i)| (20.0 * (f / i).log10()).powi(2)).sum::<f32>();
+            let rms = (square / truth.len() as f32).sqrt();
+            assert!(rms < 0.4, "{}: {rms} dB", law.name());
+        }
+    }
+
+    #[test]
+    fn any_input_and_any_values_give_a_finite_positive_gain() {
+        let odd = [0.0, 1.0, -1.0, 1e30, -1e-30, f32::MAX, 0.5, 1e-45].repeat(50);
+        for law in Compressor::ALL {
+            for values in [vec![], vec![f64::NAN; 6], vec![1e9; 6], vec![-1e9; 6]] {
+                for direction in [Direction::Forward, Direction::Inverse] {
+                    let gain = gain_of(&law, &values, 8_000.0, &odd, direction);
+                    assert!(gain.iter().all(|g| g.is_finite() && *g > 0.0), "{} {values:?} {direction:?}", law.name());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,622 @@
+//! The automatic gain control of the Speex preprocessor, as voice recorders and call software embed it.
+//!
+//! # The law
+//! Frames of 20 ms, windows of two frames. Frame `k` has the spectrum `X_k` of the windowed signal in 16-bit units,
+//! divided by the window's length `2 N`.
+//!
+//! ```text
+//! loudness   l_k = sqrt(1 + 2 N sum_i w_i |X_k(i)|^2)       w: a curve that favours 3.8 kHz
+//! speech     P_k from the a-priori signal-to-noise ratio in 24 bark bands, over a minimum-tracking noise estimate
+//! average    A += 0.03 P_k^2 ((l_k / 1000)^5 - A), c += 0.03 P_k^2 (1 - c)     while P_k > 0.3
+//! target     t_k = level / 1000 * (A / (1e-4 + c))^(-1/5)
+//! gain       g_k -> t_k, slewed (+12 / -40 dB/s), at most 30x; upwards only while P_k > 0.5
+//! ```
+//!
+//! A frame whose peak would exceed 28000 of 32768 is turned down as a whole. Frames overlap by half under a
+//! power-complementary window, so the gain of a sample is `(1 - v) g_{k-1} + v g_k` with the squared window `v`.
+//!
+//! Source: Jean-Marc Valin, SpeexDSP 1.2, `speex_preprocess` (the algorithm; the code here is our own). Noise
+//! tracking after Cohen and Berdugo 2001, speech presence after Ephraim and Malah 1984. With noise suppression the
+//! gain is the same, as it is computed from the spectrum before suppression.
+//!
+//! # The inverse
+//! `X_k` of the recording is `X_k` of the input times a gain that moves slowly within the window, and all that the law
+//! hears goes through `|X_k|^2`: one prediction of `g_k` from its last move, corrected while it is off by more than
+//! [`ACCEPTED_STEP`], undoes it. Frames at the 28000 ceiling are undone as if they had not been turned down.
+
+use super::{GainControl, Law, Parameter, Scale};
+use realfft::num_complex::Complex;
+use realfft::{RealFftPlanner, RealToComplex};
+use std::sync::Arc;
+
+const LN_PER_DB: f32 = std::f32::consts::LN_10 / 20.0;
+
+/// Samples are heard as 16-bit integers: full scale.
+const FULL_SCALE: f32 = 32768.0;
+
+/// Samples are clipped to this multiple of full scale (+40 dB) before they are heard, so that powers stay finite in
+/// single precision whatever comes in.
+const LOUDEST_SAMPLE: f32 = 100.0;
+
+/// Peak of a windowed frame above which the whole frame is turned down, in 16-bit units.
+const FRAME_CEILING: f32 = 28000.0;
+
+/// Bark bands of the speech estimate.
+const BANDS_LEN: usize = 24;
+
+/// Amplitudes are scaled by this before they are raised to [`LOUDNESS_EXPONENT`].
+const AMPLITUDE_SCALE: f32 = 0.001;
+
+/// Loud frames count by the fifth power of their loudness.
+const LOUDNESS_EXPONENT: i32 = 5;
+
+/// Frames before the gain may rise.
+const WARM_UP_FRAMES: u32 = 20;
+
+/// Largest signal-to-noise ratio that the speech estimate knows.
+const LARGEST_SNR: f32 = 100.0;
+
+/// The inverse accepts a prediction of the gain that is off by no more than this factor (0.004 dB).
+const ACCEPTED_STEP: f32 = 1.000_5;
+
+/// Corrections of the predicted gain of a frame, at most.
+const CORRECTIONS_LEN: usize = 6;
+
+/// Largest fall of the gain within a frame that the inverse believes (-40 dB).
+const LARGEST_JUMP: f32 = 0.01;
+
+/// Halvings of the logarithmic interval in which the inverse looks for a gain.
+const BISECTIONS_LEN: usize = 24;
+
+/// Smallest gain: keeps `x = y / g` finite.
+const SMALLEST_GAIN: f32 = 1e-4;
+
+/// Gain of the loudness-domain estimator, `gamma(1.25)^2 M(-1/4; 1; -x)`, at x = 0, 0.5 ... 10.
+const ESTIMATOR: [f32; 21] = [
+    0.82157, 1.02017, 1.20461, 1.37534, 1.53363, 1.68092, 1.81865, 1.94811, 2.07038, 2.18638, 2.29688, 2.40255,
+    2.50391, 2.60144, 2.69551, 2.78647, 2.87458, 2.96015, 3.04333, 3.12431, 3.20326,
+];
+
+const PARAMETERS: [Parameter; 5] = [
+    Parameter {
+        name: "level_db",
+        unit: "dB",
+        low: -40.0,
+        high: 0.0,
+        default: -6.2,
+        scale: Scale::Linear,
+        meaning: "target loudness, dB of full scale: 16000 of 32768 is -6.2, the library's 8000 is -12.2",
+    },
+    Parameter {
+        name: "max_gain_db",
+        unit: "dB",
+        low: 0.0,
+        high: 45.0,
+        default: 30.0,
+        scale: Scale::Linear,
+        meaning: "highest gain; the gain starts at 0 dB and may not pass a limit that grows from there",
+    },
+    Parameter {
+        name: "increase_db_per_s",
+        unit: "dB/s",
+        low: 2.0,
+        high: 60.0,
+        default: 12.0,
+        scale: Scale::Log,
+        meaning: "fastest rise of the gain",
+    },
+    Parameter {
+        name: "decrease_db_per_s",
+        unit: "dB/s",
+        low: 5.0,
+        high: 200.0,
+        default: 40.0,
+        scale: Scale::Log,
+        meaning: "fastest fall of the gain, except when the loudness grows tenfold within a frame",
+    },
+    Parameter {
+        name: "frame_ms",
+        unit: "ms",
+        low: 10.0,
+        high: 30.0,
+        default: 20.0,
+        scale: Scale::Integer,
+        meaning: "length of a frame; the documentation advises 20 ms",
+    },
+];
+
+/// The gain control of the Speex preprocessor.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Speex;
+
+impl Law for Speex {
+    fn name(&self) -> &'static str {
+        "speex"
+    }
+
+    fn summary(&self) -> &'static str {
+        "the Speex preprocessor's gain control: weighted loudness, slewed, gated by speech probability (SpeexDSP 1.2)"
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        &PARAMETERS
+    }
+
+    fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
+        let value = |i: usize| match values.get(i) {
+            Some(v) if v.is_finite() => v.clamp(PARAMETERS[i].low, PARAMETERS[i].high) as f32,
+            _ => PARAMETERS[i].default as f32,
+        };
+        let frame_len = ((f64::from(value(4)).round() * 1e-3 * sample_rate_hz).round() as usize).max(2 * BANDS_LEN);
+        let frame_s = (frame_len as f64 / sample_rate_hz) as f32;
+        let settings = Settings {
+            level: FULL_SCALE * (value(0) * LN_PER_DB).exp(),
+            max_gain: (value(1) * LN_PER_DB).exp(),
+            largest_rise: (value(2) * frame_s * LN_PER_DB).exp(),
+            largest_fall: (-value(3) * frame_s * LN_PER_DB).exp(),
+        };
+        Box::new(Running::new(settings, frame_len, sample_rate_hz))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    /// Target in 16-bit units.
+    level: f32,
+    max_gain: f32,
+    /// Largest factor on the gain from one frame to the next.
+    largest_rise: f32,
+    /// Smallest such factor.
+    largest_fall: f32,
+}
+
+/// How the bins of a spectrum share in the bark bands: each bin belongs to two neighbours.
+#[derive(Debug, Clone)]
+struct Bands {
+    /// First bin of each lower neighbour, and the end.
+    edges: [usize; BANDS_LEN],
+    /// Share of each bin that goes to its upper neighbour.
+    upper_share: Vec<f32>,
+}
+
+impl Bands {
+    fn new(bins_len: usize, sample_rate_hz: f64) -> Self {
+        let bark = |hz: f64| 13.1 * (0.000_74 * hz).atan() + 2.24 * (hz * hz * 1.85e-8).atan() + 1e-4 * hz;
+        let width = bark((sample_rate_hz / 2.0).floor()) / (BANDS_LEN - 1) as f64;
+        let position = |i: usize| bark(i as f64 * sample_rate_hz / (2.0 * bins_len as f64)) / width;
+        let lower = |i: usize| (position(i).floor() as usize).min(BANDS_LEN - 2);
+        let edges = std::array::from_fn(|band| (0..bins_len).find(|i| lower(*i) >= band).unwrap_or(bins_len));
+        let upper_share = (0..bins_len).map(|i| (position(i) - lower(i) as f64).min(1.0) as f32).collect();
+        Self { edges, upper_share }
+    }
+
+    fn sums(&self, bins: &[f32]) -> [f32; BANDS_LEN] {
+        let mut out = [0f32; BANDS_LEN];
+        for (band, edges) in self.edges.windows(2).enumerate() {
+            let bins = &bins[edges[0]..edges[1]];
+            let upper = dot(bins, &self.upper_share[edges[0]..edges[1]]);
+            out[band] += sum(bins) - upper;
+            out[band + 1] += upper;
+        }
+        out
+    }
+}
+
+/// Sums run in this many independent lanes, so that they need not wait for each other.
+const LANES: usize = 8;
+
+fn sum(a: &[f32]) -> f32 {
+    let (chunks, rest) = a.as_chunks::<LANES>();
+    let mut lanes = [0f32; LANES];
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += x);
+    }
+    lanes.iter().chain(rest).sum()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut lanes = [0f32; LANES];
+    for (a, b) in a.iter().zip(b) {
+        lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
+    }
+    lanes.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
+}
+
+/// Probability of speech: minimum-tracking noise estimate per bin, a-priori signal-to-noise ratio per band.
+#[derive(Debug, Clone)]
+struct Speech {
+    bands: Bands,
+    frames_len: u32,
+    /// Frames since the minima were last renewed.
+    minima_age: u32,
+    smoothed: Vec<f32>,
+    minimum: Vec<f32>,
+    next_minimum: Vec<f32>,
+    noise: Vec<f32>,
+    old_power: [f32; BANDS_LEN],
+    zeta: [f32; BANDS_LEN],
+}
+
+impl Speech {
+    fn new(bins_len: usize, sample_rate_hz: f64) -> Self {
+        Self {
+            bands: Bands::new(bins_len, sample_rate_hz),
+            frames_len: 0,
+            minima_age: 0,
+            smoothed: vec![0.0; bins_len],
+            minimum: vec![0.0; bins_len],
+            next_minimum: vec![0.0; bins_len],
+            noise: vec![1.0; bins_len],
+            old_power: [1.0; BANDS_LEN],
+            zeta: [0.0; BANDS_LEN],
+        }
+    }
+
+    /// Hears the power spectrum of one frame and returns the probability that it is speech.
+    fn hear(&mut self, power: &[f32]) -> f32 {
+        self.frames_len = (self.frames_len + 1).min(20_000);
+        self.minima_age += 1;
+        self.track_noise(power);
+
+        let band_power = self.bands.sums(power);
+        let band_noise = self.bands.sums(&self.noise);
+        if self.frames_len == 1 {
+            self.old_power = band_power;
+        }
+        let mut zeta_sum = 0.0;
+        for band in 0..BANDS_LEN {
+            let noise = 1.0 + band_noise[band];
+            let posterior = (band_power[band] / noise - 1.0).min(LARGEST_SNR);
+            let old = self.old_power[band];
+            let trust = 0.1 + 0.89 * (old / (old + noise)).powi(2);
+            let prior = (trust * posterior.max(0.0) + (1.0 - trust) * old / noise).min(LARGEST_SNR);
+            self.zeta[band] = 0.7 * self.zeta[band] + 0.3 * prior;
+            zeta_sum += self.zeta[band];
+            let wiener = prior / (prior + 1.0);
+            let gain = (wiener * estimator(wiener * (1.0 + posterior))).min(1.0);
+            self.old_power[band] = 0.2 * old + 0.8 * gain * gain * band_power[band];
+        }
+        let zeta = zeta_sum / BANDS_LEN as f32;
+        0.1 + 0.899 * zeta / (zeta + 0.15)
+    }
+
+    fn track_noise(&mut self, power: &[f32]) {
+        let bins_len = power.len();
+        let last = bins_len - 1;
+        for (s, p) in self.smoothed[1..last].iter_mut().zip(power.windows(3)) {
+            *s = 0.8 * *s + 0.05 * p[0] + 0.1 * p[1] + 0.05 * p[2];
+        }
+        self.smoothed[0] = 0.8 * self.smoothed[0] + 0.2 * power[0];
+        self.smoothed[last] = 0.8 * self.smoothed[last] + 0.2 * power[last];
+
+        let longest_age = match self.frames_len {
+            0..100 => 15,
+            100..1000 => 50,
+            1000..10_000 => 150,
+            _ => 300,
+        };
+        if self.minima_age > longest_age {
+            self.minima_age = 0;
+            self.minimum.copy_from_slice(&self.next_minimum);
+            self.next_minimum.copy_from_slice(&self.smoothed);
+        }
+        let smaller = |a: f32, b: f32| if a < b { a } else { b };
+        for ((minimum, next), s) in self.minimum.iter_mut().zip(&mut self.next_minimum).zip(&self.smoothed) {
+            *minimum = smaller(*minimum, *s);
+            *next = smaller(*next, *s);
+        }
+        let rate = (1.0 / self.frames_len as f32).max(0.03);
+        for (((noise, p), s), minimum) in self.noise.iter_mut().zip(power).zip(&self.smoothed).zip(&self.minimum) {
+            let quiet = (0.4 * s <= *minimum) | (*p < *noise);
+            *noise += if quiet { rate * (p - *noise) } else { 0.0 };
+        }
+    }
+}
+
+fn estimator(x: f32) -> f32 {
+    let position = 2.0 * x;
+    if position < 0.0 {
+        return 1.0;
+    }
+    let index = position.floor() as usize;
+    if index > 19 {
+        return 1.0 + 0.1296 / x;
+    }
+    let share = position - index as f32;
+    ((1.0 - share) * ESTIMATOR[index] + share * ESTIMATOR[index + 1]) / (x + 0.0001).sqrt()
+}
+
+/// The slewed gain and the loudness average behind it.
+#[derive(Debug, Clone)]
+struct Leveller {
+    gain: f32,
+    loudness: f32,
+    weight: f32,
+    previous_loudness: f32,
+    start_limit: f32,
+}
+
+impl Leveller {
+    fn hear(&mut self, settings: Settings, loudness: f32, speech: f32, warm: bool) {
+        if speech > 0.3 {
+            let rate = 0.03 * speech * speech;
+            self.loudness += rate * ((AMPLITUDE_SCALE * loudness).powi(LOUDNESS_EXPONENT) - self.loudness);
+            self.weight += rate * (1.0 - self.weight);
+            if self.start_limit < settings.max_gain && warm {
+                self.start_limit *= 1.0 + 0.1 * speech * speech;
+            }
+        }
+        let average = self.loudness / (1e-4 + self.weight);
+        let mut target = AMPLITUDE_SCALE * settings.level * average.powf(-1.0 / LOUDNESS_EXPONENT as f32);
+        if (speech > 0.5 && warm) || target < self.gain {
+            target = target.min(settings.largest_rise * self.gain);
+            if loudness < 10.0 * self.previous_loudness {
+                target = target.max(settings.largest_fall * self.gain);
+            }
+            self.gain = target.min(settings.max_gain).min(self.start_limit).max(SMALLEST_GAIN);
+        }
+        self.previous_loudness = loudness;
+    }
+}
+
+/// Which two of the three frames at hand.
+#[derive(Debug, Clone, Copy)]
+enum Window {
+    Last,
+    Present,
+}
+
+/// What the leveller was told of the last frame, to be told again when its gains are known better.
+#[derive(Debug, Clone)]
+struct LastFrame {
+    before: Leveller,
+    probability: f32,
+    warm: bool,
+    /// Step of the gain that was assumed to follow it.
+    step: f32,
+}
+
+fn within(ratio: f32) -> bool {
+    (1.0 / ACCEPTED_STEP..ACCEPTED_STEP).contains(&ratio)
+}
+
+struct Running {
+    settings: Settings,
+    frame_len: usize,
+    fft: Arc<dyn RealToComplex<f32>>,
+    /// Analysis window over two frames; its square is power-complementary.
+    window: Vec<f32>,
+    /// Weight of each bin in the loudness, times the length of the window.
+    loudness_weight: Vec<f32>,
+    speech: Speech,
+    leveller: Leveller,
+    last: LastFrame,
+    /// Three frames of what came in, 16-bit units; the third one is being filled.
+    input: Vec<f32>,
+    filled: usize,
+    /// Gains that are known and not yet handed out.
+    ready: Vec<f32>,
+    handed_out: usize,
+    /// Gain of the last frame as it was applied, and of the one before.
+    applied: f32,
+    applied_before: f32,
+    windowed: Vec<f32>,
+    spectrum: Vec<Complex<f32>>,
+    scratch: Vec<Complex<f32>>,
+    power: Vec<f32>,
+}
+
+impl Running {
+    fn new(settings: Settings, frame_len: usize, sample_rate_hz: f64) -> Self {
+        let fft = RealFftPlanner::new().plan_fft_forward(2 * frame_len);
+        let leveller = Leveller { gain: 1.0, loudness: 1e-15, weight: 0.0, previous_loudness: 1.0, start_limit: 1.0 };
+        let loudness_weight = (0..frame_len)
+            .map(|i| {
+                let hz = i as f64 * 0.5 * sample_rate_hz / frame_len as f64;
+                let weight = 0.35 - 0.35 * hz / 16_000.0 + 0.73 * (-0.5 * (hz - 3800.0).powi(2) / 9e5).exp();
+                let used = if i < 2 { 0.0 } else { 2.0 * frame_len as f64 };
+                (used * weight.max(0.01).powi(2)) as f32
+            })
+            .collect();
+        Self {
+            settings,
+            frame_len,
+            window: window(2 * frame_len),
+            loudness_weight,
+            speech: Speech::new(frame_len, sample_rate_hz),
+            last: LastFrame { before: leveller.clone(), probability: 0.0, warm: false, step: 1.0 },
+            leveller,
+            input: vec![0.0; 3 * frame_len],
+            filled: 0,
+            ready: vec![1.0; frame_len],
+            handed_out: 0,
+            applied: 1.0,
+            applied_before: 1.0,
+            windowed: fft.make_input_vec(),
+            spectrum: fft.make_output_vec(),
+            scratch: fft.make_scratch_vec(),
+            power: vec![0.0; frame_len],
+            fft,
+        }
+    }
+
+    /// Fills `power` from the two frames of input and returns their windowed peak.
+    fn analyse(&mut self) -> f32 {
+        let mut peak = 0f32;
+        for ((out, x), w) in self.windowed.iter_mut().zip(&self.input[self.frame_len..]).zip(&self.window) {
+            *out = x * w;
+            peak = peak.max(out.abs());
+        }
+        self.transform();
+        peak
+    }
+
+    /// Power spectrum of the windowed frames, in the library's scale.
+    fn transform(&mut self) {
+        // The lengths are those the plan made, the only thing that can go wrong.
+        if self.fft.process_with_scratch(&mut self.windowed, &mut self.spectrum, &mut self.scratch).is_err() {
+            self.spectrum.fill(Complex::default());
+        }
+        let scale = 1.0 / (4.0 * (self.frame_len * self.frame_len) as f32);
+        for (p, x) in self.power.iter_mut().zip(&self.spectrum) {
+            *p = x.norm_sqr() * scale;
+        }
+    }
+
+    fn loudness(&self) -> f32 {
+        (1.0 + dot(&self.power, &self.loudness_weight)).sqrt()
+    }
+
+    fn frame_forward(&mut self) {
+        let peak = self.analyse();
+        let probability = self.speech.hear(&self.power);
+        let loudness = self.loudness();
+        self.leveller.hear(self.settings, loudness, probability, self.speech.frames_len > WARM_UP_FRAMES);
+        let gain = self.leveller.gain;
+        self.apply(if gain * peak > FRAME_CEILING { FRAME_CEILING / peak } else { gain });
+    }
+
+    fn frame_inverse(&mut self) {
+        let warm = self.speech.frames_len + 1 > WARM_UP_FRAMES;
+        let mut guess = self.applied * self.slewed(self.applied / self.applied_before);
+        self.demodulate(Window::Present, guess);
+        let probability = self.speech.hear(&self.power);
+        let mut before = self.leveller.clone();
+        let mut loudness = self.loudness();
+        for correction in 0..=CORRECTIONS_LEN {
+            self.leveller = before.clone();
+            self.leveller.hear(self.settings, loudness, probability, warm);
+            if correction == CORRECTIONS_LEN || within(self.leveller.gain / guess) {
+                break;
+            }
+            guess = self.consistent_gain(&before, loudness * guess, probability, warm);
+            self.demodulate(Window::Present, guess);
+            loudness = self.loudness();
+        }
+        // The last frame was heard while the gain of its newer half was only guessed; now it is known.
+        if !within(self.slewed(guess / self.applied) / self.last.step) {
+            self.demodulate(Window::Last, guess);
+            let last_loudness = self.loudness();
+            let last = &self.last;
+            before = last.before.clone();
+            before.hear(self.settings, last_loudness, last.probability, last.warm);
+            before.gain = self.applied;
+            self.leveller = before.clone();
+            self.leveller.hear(self.settings, loudness, probability, warm);
+        }
+        let gain = self.leveller.gain;
+        self.last = LastFrame { before, probability, warm, step: self.slewed(guess / self.applied) };
+        self.apply(gain);
+    }
+
+    /// A step of the gain from frame to frame, within the slew limits.
+    fn slewed(&self, step: f32) -> f32 {
+        step.clamp(self.settings.largest_fall, self.settings.largest_rise)
+    }
+
+    /// Fills `power` from two recorded frames with the gain taken off. In the present window the gain fades from that of
+    /// the last frame to `gain`, and on by the same step, within the slew limits; in the last window it fades from the
+    /// gain before to the last one and on to `gain`.
+    fn demodulate(&mut self, which: Window, gain: f32) {
+        let (start, gains) = match which {
+            Window::Present => (self.frame_len, [self.applied, gain, gain * self.slewed(gain / self.applied)]),
+            Window::Last => (0, [self.applied_before, self.applied, gain]),
+        };
+        let frames = &self.input[start..start + 2 * self.frame_len];
+        let rising = &self.window[..self.frame_len];
+        let halves = frames.chunks_exact(self.frame_len).zip(self.window.chunks_exact(self.frame_len));
+        for (((ys, ws), out), g) in halves.zip(self.windowed.chunks_exact_mut(self.frame_len)).zip(gains.windows(2)) {
+            for (((out, y), w), v) in out.iter_mut().zip(ys).zip(ws).zip(rising) {
+                *out = y * w / (g[0] + (g[1] - g[0]) * v * v);
+            }
+        }
+        self.transform();
+    }
+
+    /// The gain that the law gives to a frame whose recorded loudness is `recorded`, when the frame's own loudness is
+    /// that over the gain. The law's gain over the assumed one falls with the assumed one, so bisection finds it. Where
+    /// a sudden frame leaves it undetermined (the loudness is then all the law knows), the slowest fall is taken.
+    fn consistent_gain(&self, before: &Leveller, recorded: f32, speech: f32, warm: bool) -> f32 {
+        let excess = |gain: f32| {
+            let mut leveller = before.clone();
+            leveller.hear(self.settings, recorded / gain, speech, warm);
+            leveller.gain / gain
+        };
+        let mut low = (before.gain * LARGEST_JUMP).max(SMALLEST_GAIN);
+        let mut high = before.gain * self.settings.largest_rise;
+        if excess(low) < 1.0 {
+            return before.gain * self.settings.largest_fall;
+        }
+        for _ in 0..BISECTIONS_LEN {
+            let middle = (low * high).sqrt();
+            if excess(middle) > 1.0 {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        (low * high).sqrt()
+    }
+
+    /// Crossfades to the gain of a new frame over the older half of its window.
+    fn apply(&mut self, gain: f32) {
+        self.ready.drain(..self.handed_out);
+        self.handed_out = 0;
+        let fade = self.window[..self.frame_len].iter().map(|w| self.applied + (gain - self.applied) * w * w);
+        self.ready.extend(fade);
+        self.applied_before = self.applied;
+        self.applied = gain;
+        self.input.copy_within(self.frame_len.., 0);
+        self.filled = 0;
+    }
+
+    fn run(&mut self, samples: &[f32], gain: &mut [f32], frame: fn(&mut Self)) {
+        let mut at = 0;
+        while at < samples.len() {
+            let take = (samples.len() - at).min(self.frame_len - self.filled);
+            let start = 2 * self.frame_len + self.filled;
+            for (to, x) in self.input[start..start + take].iter_mut().zip(&samples[at..at + take]) {
+                *to = FULL_SCALE * x.clamp(-LOUDEST_SAMPLE, LOUDEST_SAMPLE);
+            }
+            gain[at..at + take].copy_from_slice(&self.ready[self.handed_out..self.handed_out + take]);
+            self.handed_out += take;
+            self.filled += take;
+            at += take;
+            if self.filled == self.frame_len {
+                frame(self);
+            }
+        }
+    }
+}
+
+impl GainControl for Running {
+    fn latency_samples(&self) -> usize {
+        2 * self.frame_len
+    }
+
+    fn forward(&mut self, drive: &[f32], gain: &mut [f32]) {
+        self.run(drive, gain, Self::frame_forward);
+    }
+
+    fn inverse(&mut self, recorded: &[f32], gain: &mut [f32]) {
+        self.run(recorded, gain, Self::frame_inverse);
+    }
+}
+
+/// The preprocessor's window: rises smoothly over its first half; squares of its halves add up to 1.
+fn window(len: usize) -> Vec<f32> {
+    (0..len)
+        .map(|i| {
+            let x = 4.0 * i as f64 / len as f64;
+            let (x, complement) = match x {
+                x if x < 1.0 => (x, false),
+                x if x < 2.0 => (2.0 - x, true),
+                x if x < 3.0 => (x - 2.0, true),
+                x => (4.0 - x, false),
+            };
+            let half = 0.5 - 0.5 * (std::f64::consts::FRAC_PI_2 * 1.271_903 * x).cos();
+            (if complement { 1.0 - half * half } else { half * half }).sqrt() as f32
+        })
+        .collect()
+}

@@ -1,0 +1,207 @@
+//! Partials: peaks linked from frame to frame, gaps explicit.
+//!
+//! The loudest partial chooses its continuation first: the nearest free peak within half a bin. A partial may miss
+//! a few frames (another one beats against it); the missing frames are absent, never filled in.
+//! (R. McAulay and T. Quatieri, 1986; X. Serra, 1990.)
+
+use crate::audio::Audio;
+use crate::error::Error;
+use crate::peaks::{self, Peak, PeakConfig};
+use crate::progress::{Observer, Stage};
+use crate::stft::Stft;
+
+/// How peaks are linked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkConfig {
+    /// A partial moves at most this many bins between frames. Struck strings hold their pitch: half a bin is
+    /// generous, more would join neighbours.
+    pub reach_bins: f32,
+    /// Frames that a partial may miss before it ends.
+    pub gap_frames: usize,
+    /// Partials of fewer frames than this are dropped: they carry no decay.
+    pub min_frames: usize,
+}
+
+impl Default for LinkConfig {
+    fn default() -> Self {
+        Self { reach_bins: 0.5, gap_frames: 2, min_frames: 12 }
+    }
+}
+
+/// Weight of the newest frame in a partial's running frequency.
+const FREQUENCY_FOLLOW: f32 = 0.3;
+
+/// Every partial of a recording.
+///
+/// **Shape.** Partial `p` is the points `first[p] .. first[p + 1]` of `frame`, `bin` and `level_db`, ascending in
+/// frame. **Units.** Frames, bins (see [`Stft::bin_hz`]), dBFS.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Partials {
+    /// Frames in the recording.
+    pub frame_len: usize,
+    /// Where each partial's points begin; one entry more than there are partials.
+    pub first: Vec<usize>,
+    /// Frame of each point.
+    pub frame: Vec<u32>,
+    /// Frequency of each point, in bins.
+    pub bin: Vec<f32>,
+    /// Level of each point.
+    pub level_db: Vec<f32>,
+}
+
+impl Partials {
+    /// Number of partials.
+    #[must_use]
+    pub fn track_len(&self) -> usize {
+        self.first.len().saturating_sub(1)
+    }
+
+    /// The point indices of one partial.
+    #[must_use]
+    pub fn track(&self, index: usize) -> std::ops::Range<usize> {
+        self.first[index]..self.first[index + 1]
+    }
+}
+
+/// A partial that may still go on.
+#[derive(Debug, Default)]
+struct Active {
+    bin: f32,
+    level_db: f32,
+    points: Vec<(u32, Peak)>,
+}
+
+/// Links peaks frame by frame.
+#[derive(Debug)]
+struct Linker<'a> {
+    config: &'a LinkConfig,
+    active: Vec<Active>,
+    done: Partials,
+    taken: Vec<bool>,
+    order: Vec<usize>,
+    spare: Vec<Vec<(u32, Peak)>>,
+}
+
+impl<'a> Linker<'a> {
+    fn new(config: &'a LinkConfig) -> Self {
+        let done = Partials { first: vec![0], ..Partials::default() };
+        Self { config, active: Vec::new(), done, taken: Vec::new(), order: Vec::new(), spare: Vec::new() }
+    }
+
+    fn frame(&mut self, frame: u32, peaks: &[Peak]) {
+        self.taken.clear();
+        self.taken.resize(peaks.len(), false);
+        self.order.clear();
+        self.order.extend(0..self.active.len());
+        let active = &mut self.active;
+        self.order.sort_by(|&a, &b| active[b].level_db.total_cmp(&active[a].level_db));
+        for &index in &self.order {
+            let partial = &mut active[index];
+            let Some(k) = nearest_free(peaks, &self.taken, partial.bin, self.config.reach_bins) else { continue };
+            self.taken[k] = true;
+            partial.bin += FREQUENCY_FOLLOW * (peaks[k].bin - partial.bin);
+            partial.level_db = peaks[k].level_db;
+            partial.points.push((frame, peaks[k]));
+        }
+        let oldest = (frame as usize).saturating_sub(self.config.gap_frames) as u32;
+        let mut index = 0;
+        while index < self.active.len() {
+            if self.active[index].points.last().is_some_and(|&(last, _)| last >= oldest) {
+                index += 1;
+            } else {
+                let partial = self.active.swap_remove(index);
+                self.finish(partial);
+            }
+        }
+        for (peak, _) in peaks.iter().zip(&self.taken).filter(|(_, taken)| !**taken) {
+            let mut points = self.spare.pop().unwrap_or_default();
+            points.push((frame, *peak));
+            self.active.push(Active { bin: peak.bin, level_db: peak.level_db, points });
+        }
+    }
+
+    fn finish(&mut self, mut partial: Active) {
+        if partial.points.len() >= self.config.min_frames {
+            self.done.frame.extend(partial.points.iter().map(|p| p.0));
+            self.done.bin.extend(partial.points.iter().map(|p| p.1.bin));
+            self.done.level_db.extend(partial.points.iter().map(|p| p.1.level_db));
+            self.done.first.push(self.done.frame.len());
+        }
+        partial.points.clear();
+        self.spare.push(partial.points);
+    }
+
+    fn end(mut self, frame_len: usize) -> Partials {
+        for partial in std::mem::take(&mut self.active) {
+            self.finish(partial);
+        }
+        self.done.frame_len = frame_len;
+        self.done
+    }
+}
+
+/// Index of the free peak nearest to `bin` within `reach`; `peaks` ascend.
+fn nearest_free(peaks: &[Peak], taken: &[bool], bin: f32, reach: f32) -> Option<usize> {
+    let from = peaks.partition_point(|p| p.bin <= bin - reach);
+    (from..peaks.len())
+        .take_while(|&k| peaks[k].bin < bin + reach)
+        .filter(|&k| !taken[k])
+        .min_by(|&a, &b| (peaks[a].bin - bin).abs().total_cmp(&(peaks[b].bin - bin).abs()))
+}
+
+/// Follows the partials of a recording. All channels count as one: their powers are averaged.
+///
+/// # Errors
+/// [`Error::Cancelled`] when the observer says so.
+pub fn follow(
+    audio: &Audio,
+    stft: &Stft,
+    peak_config: &PeakConfig,
+    link_config: &LinkConfig,
+    observer: &dyn Observer,
+) -> Result<Partials, Error> {
+    let frame_len = stft.frame_len(audio.sample_len());
+    let mut linker = Linker::new(link_config);
+    let mut scratch = stft.scratch();
+    let mut power = vec![0.0; stft.bin_len()];
+    let mut peaks = Vec::new();
+    for frame in 0..frame_len {
+        if frame % 256 == 0 && !observer.progress(Stage::Partials, frame as f64 / frame_len as f64) {
+            return Err(Error::Cancelled);
+        }
+        stft.power(audio.channels(), frame, &mut scratch, &mut power);
+        peaks::find(&power, stft.bin_hz(), peak_config, &mut peaks);
+        linker.frame(frame as u32, &peaks);
+    }
+    Ok(linker.end(frame_len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(frames: &[&[(f32, f32)]], config: &LinkConfig) -> Partials {
+        let mut linker = Linker::new(config);
+        for (n, frame) in frames.iter().enumerate() {
+            let peaks = frame.iter().map(|&(bin, level_db)| Peak { bin, level_db }).collect::<Vec<_>>();
+            linker.frame(n as u32, &peaks);
+        }
+        linker.end(frames.len())
+    }
+
+    #[test]
+    fn a_gap_is_bridged_but_not_filled() {
+        let config = LinkConfig { min_frames: 2, ..LinkConfig::default() };
+        let partials = link(&[&[(50.0, -20.0)], &[], &[(50.2, -21.0)], &[], &[], &[], &[(50.2, -22.0)]], &config);
+        assert_eq!(partials.track_len(), 1);
+        assert_eq!(partials.frame, vec![0, 2]);
+    }
+
+    #[test]
+    fn the_louder_partial_chooses_first_and_neighbours_stay_apart() {
+        let config = LinkConfig { min_frames: 2, ..LinkConfig::default() };
+        let partials = link(&[&[(50.0, -20.0), (50.8, -40.0)], &[(50.3, -20.0)], &[(50.3, -20.0)]], &config);
+        assert_eq!(partials.track_len(), 1);
+        assert_eq!(partials.level_db, vec![-20.0; 3]);
+    }
+}

@@ -1,0 +1,97 @@
+//! Spectral peaks of one frame, with log-parabolic interpolation.
+//!
+//! Three log levels `a, b, c` around a maximum lie on a parabola; its top is `q = (a - c) / 2(a - 2b + c)` bins off
+//! the middle, at `b - (a - c) q / 4`. (J. O. Smith and X. Serra, PARSHL, 1987.)
+
+/// Which maxima count as peaks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeakConfig {
+    /// Lowest frequency in Hz. The lowest piano partial is 27.5 Hz, but phones hear nothing below 50 Hz.
+    pub low_hz: f64,
+    /// Highest frequency in Hz: above, partials decay within a few frames.
+    pub high_hz: f64,
+    /// Peaks this far below the frame's loudest, in dB, are left out: they are its side lobes and noise.
+    pub range_db: f64,
+    /// Peaks below this level, in dBFS, are left out.
+    pub floor_db: f64,
+}
+
+impl Default for PeakConfig {
+    fn default() -> Self {
+        Self { low_hz: 50.0, high_hz: 6_000.0, range_db: 70.0, floor_db: -85.0 }
+    }
+}
+
+/// A maximum of the spectrum.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Peak {
+    /// Position in bins, fractional.
+    pub bin: f32,
+    /// Level in dBFS; a sine of full scale is 0.
+    pub level_db: f32,
+}
+
+/// Finds the peaks of a power spectrum, ascending in frequency.
+///
+/// A peak is above its four neighbours. `power` is as [`crate::stft::Stft::power`] leaves it, `bin_hz` its spacing.
+pub fn find(power: &[f32], bin_hz: f64, config: &PeakConfig, peaks: &mut Vec<Peak>) {
+    peaks.clear();
+    let low = ((config.low_hz / bin_hz) as usize).max(3);
+    let high = ((config.high_hz / bin_hz) as usize).min(power.len().saturating_sub(3));
+    if low >= high {
+        return;
+    }
+    let top = power[low..high].iter().fold(0.0f32, |m, &p| m.max(p));
+    let least = (top * ratio(-config.range_db)).max(ratio(config.floor_db));
+    for k in low..high {
+        let [far_left, left, here, right, far_right] =
+            [power[k - 2], power[k - 1], power[k], power[k + 1], power[k + 2]];
+        if here > least && here > left && here >= right && here > far_left && here > far_right {
+            let [a, b, c] = [left, here, right].map(|p| 10.0 * p.max(f32::MIN_POSITIVE).log10());
+            let curvature = a - 2.0 * b + c;
+            let q = if curvature < 0.0 { 0.5 * (a - c) / curvature } else { 0.0 };
+            peaks.push(Peak { bin: k as f32 + q, level_db: b - 0.25 * (a - c) * q });
+        }
+    }
+}
+
+fn ratio(level_db: f64) -> f32 {
+    10f64.powf(level_db / 10.0) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
+    use super::*;
+    use crate::stft::{Stft, StftConfig};
+
+    #[test]
+    fn frequency_and_level_of_two_sines_are_found() {
+        let stft = Stft::new(&StftConfig::default(), 48_000.0).unwrap();
+        let sines = [(440.3, 0.5), (1234.5, 0.02)];
+        let x = (0..4096)
+            .map(|n| {
+                let t = f64::from(n) / 48_000.0;
+                sines.iter().map(|(f, a)| a * (std::f64::consts::TAU * f * t).cos()).sum::<f64>() as f32
+            })
+            .collect::<Vec<_>>();
+        let mut power = vec![0.0; stft.bin_len()];
+        stft.power(&[x], 0, &mut stft.scratch(), &mut power);
+        let mut peaks = Vec::new();
+        find(&power, stft.bin_hz(), &PeakConfig { range_db: 50.0, ..Default::default() }, &mut peaks);
+        assert_eq!(peaks.len(), 2);
+        for (peak, (f, a)) in peaks.iter().zip(sines) {
+            assert!((f64::from(peak.bin) * stft.bin_hz() - f).abs() < 0.3, "{peak:?}");
+            // The parabola through a Hann window's log peak is up to 0.25 dB off, the same at every frame.
+            assert!((f64::from(peak.level_db) - 20.0 * f64::log10(a)).abs() < 0.26, "{peak:?}");
+        }
+    }
+
+    #[test]
+    fn silence_has_no_peaks() {
+        let mut peaks = vec![Peak { bin: 1.0, level_db: 0.0 }];
+        find(&[0.0; 2049], 11.7, &PeakConfig::default(), &mut peaks);
+        assert!(peaks.is_empty());
+        find(&[0.0; 2], 11.7, &PeakConfig::default(), &mut peaks);
+    }
+}

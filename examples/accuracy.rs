@@ -1,8 +1,10 @@
 //! How much of a known gain is undone: every case of a folder, scored, as a table.
 //!
 //! ```text
-//! cargo run --release --example accuracy -- CASES [--write docs/accuracy.md] [--laws NAME,...] [FILTER...]
+//! cargo run --release --example accuracy -- CASES [--write docs/accuracy.md] [--laws NAME,...] [--trust] [FILTER...]
 //! ```
+//!
+//! `--laws` searches those families only, `--trust` undoes the best law also where the verdict is undecided.
 //!
 //! `CASES/<case>/phone.flac` is what the device recorded; `CASES/<case>/meta.json` names its gain control (`agc`, `none`
 //! where there was none) and its reference (`reference`, relative to `CASES`: the same sound without the gain), and may
@@ -11,6 +13,7 @@
 //! untouched recording; `ratio = rms / rms0`. Without a gain control, `harm = rms(level(restored) - level(phone))`.
 
 use agcfix::law::families;
+use agcfix::restore::Trust;
 use agcfix::{Analysis, Audio, Config, Verdict, analyze, decode, restore};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -274,9 +277,10 @@ fn main() -> Result<(), Failure> {
         arguments.drain(k..(k + 2).min(arguments.len()));
         names
     });
+    let is_trusted = arguments.iter().position(|a| a == "--trust").map(|k| arguments.remove(k)).is_some();
     let Some(cases) = arguments.first().map(PathBuf::from) else {
         println!(
-            "usage: accuracy CASES [--write docs/accuracy.md] [--laws NAME,...] [FILTER...]; without CASES there is nothing to measure"
+            "usage: accuracy CASES [--write docs/accuracy.md] [--laws NAME,...] [--trust] [FILTER...]; without CASES there is nothing to measure"
         );
         return Ok(());
     };
@@ -291,6 +295,9 @@ fn main() -> Result<(), Failure> {
     let mut config = Config::default();
     if let Some(names) = laws {
         config.fit.laws = families().into_iter().filter(|law| names.split(',').any(|n| n == law.name())).collect();
+    }
+    if is_trusted {
+        config.restore.trust = Trust::Caller;
     }
     let mut rows = Vec::new();
     for name in names {

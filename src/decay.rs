@@ -72,6 +72,7 @@ pub fn segments(partials: &Partials, gain_db: &[f32], hop_s: f64, config: &Decay
     for track_index in 0..partials.track_len() {
         let track = partials.track(track_index);
         let mut start = track.start;
+        let mut struck = true;
         for i in track.clone() {
             let is_last = i + 1 == track.end;
             let rises = !is_last && level(i + 1) - level(i) > config.onset_db;
@@ -83,8 +84,9 @@ pub fn segments(partials: &Partials, gain_db: &[f32], hop_s: f64, config: &Decay
             let from = (start..=i).find(|&k| partials.frame[k] >= origin_frame + skip_frames).unwrap_or(i + 1);
             let to = damper(level, from..i + 1, hop_s, config);
             if to - from >= min_frames {
-                out.push(Segment { track_index, points: from..to, origin_frame, struck: true });
+                out.push(Segment { track_index, points: from..to, origin_frame, struck });
             }
+            struck = !is_long || rises;
             start = i + 1;
         }
     }

@@ -19,11 +19,22 @@ pub struct EvidenceConfig {
     pub second_stage_db: f64,
     /// Reweighting rounds of each robust fit.
     pub round_len: usize,
+    /// What a segment's decay counts, in points, when it is compared with the same partial's decay at other times.
+    pub kin_weight: f64,
+    /// How much one partial's decay varies between strokes, in dB/s.
+    pub kin_spread_db_per_s: f64,
 }
 
 impl Default for EvidenceConfig {
     fn default() -> Self {
-        Self { scale_db: 0.5, second_stage_s: 0.4, second_stage_db: 10.0, round_len: 4 }
+        Self {
+            scale_db: 0.5,
+            second_stage_s: 0.4,
+            second_stage_db: 10.0,
+            round_len: 4,
+            kin_weight: 3.0,
+            kin_spread_db_per_s: 5.0,
+        }
     }
 }
 
@@ -44,6 +55,10 @@ pub struct Evidence {
     scale_db: f32,
     second_stage_db: f32,
     round_len: usize,
+    /// Segments of one partial at different times, in groups: they should decay alike.
+    kin: Vec<Vec<u32>>,
+    kin_weight: f64,
+    kin_spread: f64,
 }
 
 /// Longest segment, in points, that fits the working buffers.
@@ -64,6 +79,9 @@ impl Evidence {
             scale_db: config.scale_db as f32,
             second_stage_db: config.second_stage_db as f32,
             round_len: config.round_len,
+            kin: kin_of(partials, segments),
+            kin_weight: config.kin_weight,
+            kin_spread: config.kin_spread_db_per_s,
         };
         for segment in segments {
             for i in segment.points.clone().take(LONGEST) {
@@ -99,25 +117,43 @@ impl Evidence {
     /// Misfit J of a gain given per frame, in dB.
     #[must_use]
     pub fn misfit(&self, gain_db: &[f32]) -> f64 {
-        let mut total = 0.0;
-        for s in 0..self.segment_len() {
-            total += self.segment_loss(s, gain_db);
-        }
-        total / self.point_len().max(1) as f64
+        self.loss_by_note(gain_db).iter().sum::<f64>() / self.point_len().max(1) as f64
     }
 
     /// Loss summed over each note's points: J is their sum over the number of points.
     #[must_use]
     pub fn loss_by_note(&self, gain_db: &[f32]) -> Vec<f64> {
         let mut out = vec![0.0; self.note_len];
-        for s in 0..self.segment_len() {
-            out[self.note[s] as usize] += self.segment_loss(s, gain_db);
+        let mut decays = vec![(0f32, 0f32); self.segment_len()];
+        for (s, decay) in decays.iter_mut().enumerate() {
+            let (loss, slope, error) = self.segment_loss(s, gain_db);
+            out[self.note[s] as usize] += loss;
+            *decay = (slope, error);
+        }
+        if self.kin_weight > 0.0 {
+            self.add_kin_loss(&decays, &mut out);
         }
         out
     }
 
-    /// Robust loss of one segment, after its own best fit.
-    fn segment_loss(&self, s: usize, gain_db: &[f32]) -> f64 {
+    /// Decay does not depend on loudness, gain does: the decays of one partial at different times should agree.
+    fn add_kin_loss(&self, decays: &[(f32, f32)], out: &mut [f64]) {
+        let mut sorted = Vec::new();
+        for kin in &self.kin {
+            sorted.clear();
+            sorted.extend(kin.iter().map(|&s| decays[s as usize].0));
+            sorted.sort_by(f32::total_cmp);
+            let centre = 0.5 * (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]);
+            for &s in kin {
+                let (slope, error) = decays[s as usize];
+                let r = f64::from(slope - centre) / self.kin_spread.hypot(f64::from(error));
+                out[self.note[s as usize] as usize] += self.kin_weight * (r * r).ln_1p();
+            }
+        }
+    }
+
+    /// Robust loss of one segment after its own best fit, its slope in dB/s and the slope's error.
+    fn segment_loss(&self, s: usize, gain_db: &[f32]) -> (f64, f32, f32) {
         let points = self.first[s]..self.first[s + 1];
         let len = points.len();
         let lag = &self.lag_s[points.clone()];
@@ -131,6 +167,7 @@ impl Evidence {
         let inverse_scale = 1.0 / self.scale_db;
         let ridge = (self.scale_db / self.second_stage_db).powi(2);
         let mut solution = [0f32; 3];
+        let mut slope_error = 1e3f32;
         for round in 0..self.round_len {
             let mut sums = [[0f32; LANES]; 9];
             let mut add = |k: usize, w: f32, t: f32, e: f32, z: f32| {
@@ -163,6 +200,9 @@ impl Evidence {
             let m = sums.map(|lanes| f64::from(lanes.iter().sum::<f32>()));
             let Some(next) = solve(&m, f64::from(ridge)) else { break };
             solution = next;
+            // Variance of the slope, second stage aside; frames that share samples count as one in four.
+            let spread = m[3] - m[1] * m[1] / m[0];
+            slope_error = self.scale_db * (4.0 / spread.max(1e-3)).sqrt() as f32;
         }
         // The logarithm of a product is the sum of logarithms, and one logarithm is cheaper than sixteen.
         let mut total = 0f64;
@@ -178,9 +218,34 @@ impl Evidence {
             }
             total += f64::from(product).ln();
         }
-        total
+        (total, solution[1], slope_error)
     }
 }
+
+/// Groups segments by partial frequency, first cuts of a stroke apart from later ones (their stages differ).
+fn kin_of(partials: &Partials, segments: &[Segment]) -> Vec<Vec<u32>> {
+    let mut keyed = segments
+        .iter()
+        .enumerate()
+        .map(|(s, segment)| {
+            let bins = &partials.bin[segment.points.clone()];
+            let mut sorted = bins.to_vec();
+            sorted.sort_by(f32::total_cmp);
+            (!segment.struck, sorted[sorted.len() / 2], s as u32)
+        })
+        .collect::<Vec<_>>();
+    keyed.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+    keyed
+        .chunk_by(|a, b| a.0 == b.0 && b.1 - a.1 < KIN_BINS)
+        .filter(|group| group.len() >= MIN_KIN)
+        .map(|group| group.iter().map(|k| k.2).collect())
+        .collect()
+}
+
+/// Segments whose frequencies differ by less than this, in bins, are of one partial.
+const KIN_BINS: f32 = 0.08;
+/// Fewest segments of a partial that can be compared.
+const MIN_KIN: usize = 3;
 
 const LANES: usize = 8;
 

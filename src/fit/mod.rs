@@ -57,6 +57,7 @@ pub struct Weighing {
     hop_s: f64,
     step_config: StepConfig,
     step_weight: f64,
+    range_weight: f64,
     /// The decays.
     pub evidence: Evidence,
     /// The steps at onsets that could be measured.
@@ -85,6 +86,11 @@ pub struct Candidate {
 /// What steps at onsets scatter by where no gain moves, in dB: other notes beat against the partials that vote.
 const STEP_FLOOR_DB: f64 = 0.4;
 
+/// How far devices usually move and drift, in dB.
+const USUAL_RANGE_DB: f64 = 8.0;
+/// What a movement or a drift of that size costs, in points of misfit: a tenth of what true gains explain.
+const RANGE_WEIGHT: f64 = 40.0;
+
 /// Gains that swing further than this, in dB, belong to no device and are walled off.
 const WIDEST_SWING_DB: f32 = 45.0;
 
@@ -112,6 +118,7 @@ impl Weighing {
             hop_s: stft.hop_s(),
             step_config: step_config.clone(),
             step_weight,
+            range_weight: RANGE_WEIGHT,
             evidence: Evidence::new(partials, &segments, &notes, stft.hop_s(), evidence_config),
             steps: onsets::steps(partials, &onsets, stft.hop_s(), step_config),
             onsets,
@@ -163,8 +170,19 @@ impl Weighing {
         let high = gain_db.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let excess = f64::from((high - low - WIDEST_SWING_DB).max(0.0));
         let wall = excess * self.evidence.point_len() as f64 * 1e-3;
-        let loss = loss_by_note.iter().sum::<f64>() + self.step_loss(&gain_db) + wall;
+        let loss = loss_by_note.iter().sum::<f64>() + self.step_loss(&gain_db) + self.range_loss(&gain_db) + wall;
         Candidate { law_index, values, loss, loss_by_note: loss_by_note.iter().map(|&l| l as f32).collect(), gain_db }
+    }
+
+    /// Devices have a range and end near where they began: what decays alone cannot tell, a slow drift, is held small.
+    fn range_loss(&self, gain_db: &[f32]) -> f64 {
+        let mean = |part: &[f32]| part.iter().map(|&g| f64::from(g)).sum::<f64>() / part.len().max(1) as f64;
+        let fifth = gain_db.len() / 5;
+        let drift = mean(&gain_db[gain_db.len() - fifth..]) - mean(&gain_db[..fifth]);
+        let centre = mean(gain_db);
+        let variance =
+            gain_db.iter().map(|&g| (f64::from(g) - centre).powi(2)).sum::<f64>() / gain_db.len().max(1) as f64;
+        self.range_weight * ((drift / USUAL_RANGE_DB).powi(2) + variance / (USUAL_RANGE_DB * USUAL_RANGE_DB))
     }
 
     /// Loss of the onset steps: robust squared distance between measured and predicted step, in standard errors.
@@ -200,17 +218,6 @@ impl Weighing {
         let slope = pairs.iter().map(|(p, m, w)| w * p * m).sum::<f64>() / square;
         let scatter = pairs.iter().map(|(p, m, w)| (w * p * (m - slope * p)).powi(2)).sum::<f64>();
         Some((slope, scatter.sqrt() / square))
-    }
-
-    /// Weighted mean of the measured steps over its standard error. Gain controls fall at onsets and rise between
-    /// them, so it is far below zero where one is at work. No law is assumed.
-    #[must_use]
-    pub fn dip_ratio(&self) -> f64 {
-        let weight = |s: &Step| 1.0 / (s.error_db * s.error_db + STEP_FLOOR_DB * STEP_FLOOR_DB);
-        let total = self.steps.iter().map(weight).sum::<f64>();
-        let mean = self.steps.iter().map(|s| weight(s) * s.step_db).sum::<f64>() / total;
-        let scatter = self.steps.iter().map(|s| (weight(s) * (s.step_db - mean)).powi(2)).sum::<f64>().sqrt() / total;
-        if self.steps.len() < 5 || scatter <= 0.0 { 0.0 } else { mean / scatter }
     }
 
     /// No gain at all.

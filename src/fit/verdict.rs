@@ -20,6 +20,10 @@ pub struct VerdictConfig {
     /// Least share of the misfit that the gain must explain. True gains explain 0.01 to 0.12; the slow law that
     /// untouched recordings sometimes accept, 0.002.
     pub min_share: f64,
+    /// Below this share there is no gain control to speak of.
+    pub faint_share: f64,
+    /// Above this chance there is no gain control to speak of.
+    pub faint_p_value: f64,
     /// Least ratio of the steps' slope to its standard error.
     pub min_step_ratio: f64,
     /// Gains that move less than this, in dB (standard deviation), are not worth undoing.
@@ -36,6 +40,8 @@ impl Default for VerdictConfig {
             resample_len: 300,
             max_p_value: 0.02,
             min_share: 0.006,
+            faint_share: 0.0025,
+            faint_p_value: 0.25,
             min_step_ratio: 3.0,
             min_movement_db: 0.25,
             min_notes: 12,
@@ -53,8 +59,6 @@ pub struct Weight {
     pub p_value: f64,
     /// Slope of measured on predicted onset steps, and its standard error.
     pub step_slope: Option<(f64, f64)>,
-    /// Mean of the measured steps where a louder note struck, over its standard error: law-free.
-    pub dip_ratio: f64,
     /// Candidate that each resample picked.
     pub picks: Vec<usize>,
 }
@@ -86,7 +90,6 @@ pub fn weigh(weighing: &Weighing, candidates: &[Candidate], config: &VerdictConf
         share: if null.loss > 0.0 { (null.loss - best.loss) / null.loss } else { 0.0 },
         p_value: (disagree + 1) as f64 / (config.resample_len + 1) as f64,
         step_slope: weighing.step_slope(&best.gain_db),
-        dip_ratio: weighing.dip_ratio(),
         picks,
     }
 }
@@ -100,7 +103,7 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     }
     let notes_agree = weight.p_value <= config.max_p_value && weight.share >= config.min_share;
     // Decays that speak loudly need less from the steps: slow pieces have few onsets to measure.
-    let needed = config.min_step_ratio * if weight.share >= LOUD_SHARE { 0.6 } else { 1.0 };
+    let needed = config.min_step_ratio * if weight.share >= LOUD_SHARE { 0.5 } else { 1.0 };
     let steps_agree = weight.step_slope.map(|(slope, error)| slope >= needed * error && slope > 0.15);
     let moves = movement_db >= config.min_movement_db;
     match (notes_agree && moves, steps_agree) {
@@ -109,8 +112,8 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
             undecided("the decays suggest a gain control, but the sounding partials do not dip with it at new notes")
         }
         (true, None) => undecided("the decays suggest a gain control, but no onset lets it be checked"),
-        (false, _) if weight.dip_ratio < -DIP_ALARM => {
-            undecided("sounding partials dip together at loud notes, but no known gain law explains the decays")
+        (false, _) if weight.share >= config.faint_share && weight.p_value <= config.faint_p_value => {
+            undecided("the decays hint at a gain control, but too faintly to tell which")
         }
         (false, _) => Verdict::None,
     }
@@ -118,6 +121,3 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
 
 /// Share of the misfit above which decays speak loudly: ten times what untouched recordings reach.
 const LOUD_SHARE: f64 = 0.015;
-
-/// Steps at loud onsets that are this many standard errors below zero betray a gain control even without a law.
-const DIP_ALARM: f64 = 5.0;

@@ -13,6 +13,15 @@
 //! levels in dBFS *of the recording*, and a make-up gain is folded into them. Laws of devices that fix an absolute
 //! scale have an explicit `volume` parameter where a later stage may have changed it.
 
+mod agc1;
+mod agc1_analog;
+mod agc1_digital;
+mod agc1_hearing;
+mod agc1_ramp;
+mod agc1_slider;
+mod agc1_voice;
+mod agc2_adaptive;
+mod agc2_limiter;
 mod compressor;
 mod feedback;
 mod leveller;
@@ -20,6 +29,10 @@ pub mod limiter;
 mod normaliser;
 mod speex;
 
+pub use agc1::{Agc1Adaptive, Agc1Fixed};
+pub use agc1_analog::Agc1Analog;
+pub use agc2_adaptive::Agc2Adaptive;
+pub use agc2_limiter::Agc2Limiter;
 pub use compressor::{Compressor, Smoothed};
 pub use feedback::{Feedback, FeedbackCompressor};
 pub use leveller::{FeedbackLeveller, Leveller};
@@ -148,6 +161,11 @@ pub fn families() -> Vec<Arc<dyn Law>> {
     out.push(Arc::new(Leveller));
     out.push(Arc::new(FeedbackLeveller));
     out.push(Arc::new(Normaliser));
+    out.push(Arc::new(Agc1Fixed));
+    out.push(Arc::new(Agc1Adaptive));
+    out.push(Arc::new(Agc1Analog));
+    out.push(Arc::new(Agc2Adaptive));
+    out.push(Arc::new(Agc2Limiter));
     out
 }
 

@@ -1,0 +1,300 @@
+//! WebRTC's first gain control in its digital modes, as phones and browsers have run it since 2011.
+//!
+//! ```text
+//! fixed:      x ------------------------> digital stage --> y
+//! adaptive:   x --> emulated microphone --> digital stage --> y
+//!                      ^ slow controller <--'
+//! ```
+//!
+//! The digital stage is in `agc1_digital`, the emulated microphone and its controller in `agc1_slider`, the voice
+//! measure in `agc1_voice`, what all of them hear in `agc1_hearing`. AOSP's automatic gain control effect is the adaptive
+//! mode with target 3, compression 9, limiter on.
+//!
+//! # Limits
+//! - Frames are taken to start with the recording, and the device to start with it: the adaptive mode's staircase
+//!   belongs to its first seconds. A recording that begins later has a different, unknown state; the gain before it
+//!   would have to become a parameter.
+//! - Above its limiter level the device has an infinite ratio (fixed mode: from `-(compression + target)` dBFS on,
+//!   adaptive: from `-(4 + 5/11 compression)`); see [`Law::has_ceiling`] and `agc1_digital`.
+//! - The input is rounded to 16 bits as on the device, what follows is not: near the last bits the device differs.
+//!
+//! Source: the WebRTC project, `modules/audio_processing/agc/legacy`.
+
+use super::agc1_digital::{Digital, Gains, Settings};
+use super::agc1_hearing::{BLOCKS, Blocks, FULL_SCALE, Heard, Hearing, SUBFRAMES};
+use super::agc1_ramp::Ramp;
+use super::agc1_slider::{Capture, Microphone, Slider, is_quiet};
+use super::{Direction, GainControl, Law, Parameter, Scale};
+
+/// Frame of the device, in s.
+const FRAME_S: f64 = 0.010;
+
+/// Target level, shared by every mode.
+pub(super) const TARGET: Parameter = Parameter {
+    name: "target_level_dbfs",
+    unit: "dB",
+    low: 0.0,
+    high: 31.0,
+    default: 3.0,
+    scale: Scale::Integer,
+    meaning: "level below full scale that the limiter holds; the interface allows 0 to 31",
+};
+/// Compression gain, shared by every mode.
+pub(super) const COMPRESSION: Parameter = Parameter {
+    name: "compression_gain_db",
+    unit: "dB",
+    low: 0.0,
+    high: 90.0,
+    default: 9.0,
+    scale: Scale::Integer,
+    meaning: "largest gain of the compressor; the interface allows 0 to 90",
+};
+/// Limiter switch, shared by every mode.
+pub(super) const LIMITER: Parameter = Parameter {
+    name: "limiter",
+    unit: "",
+    low: 0.0,
+    high: 1.0,
+    default: 1.0,
+    scale: Scale::Integer,
+    meaning: "1 holds loud levels at the target, 0 leaves the compressor alone; devices leave it on",
+};
+/// Later gain, shared by every mode.
+pub(super) const VOLUME: Parameter = Parameter {
+    name: "volume_db",
+    unit: "dB",
+    low: -40.0,
+    high: 40.0,
+    default: 0.0,
+    scale: Scale::Linear,
+    meaning: "gain of the recording after the device, which works on an absolute scale; 0 if nothing touched it",
+};
+
+/// Device rate, for the modes with a slow controller.
+pub(super) const WIDE: Parameter = Parameter {
+    name: "wideband",
+    unit: "",
+    low: 0.0,
+    high: 1.0,
+    default: 1.0,
+    scale: Scale::Integer,
+    meaning: "1 for a device that runs at 32 or 48 kHz, 0 at 16 kHz: decides which samples the slow controller hears",
+};
+
+static FIXED: [Parameter; 4] = [TARGET, COMPRESSION, LIMITER, VOLUME];
+static ADAPTIVE: [Parameter; 5] = [TARGET, COMPRESSION, LIMITER, VOLUME, WIDE];
+
+/// The fixed digital mode: table, envelopes and gate only.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Agc1Fixed;
+
+/// The adaptive digital mode: an emulated microphone slider before the table.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Agc1Adaptive;
+
+impl Law for Agc1Fixed {
+    fn name(&self) -> &'static str {
+        "agc1-fixed"
+    }
+
+    fn summary(&self) -> &'static str {
+        "WebRTC's first gain control in fixed digital mode: peak per millisecond through a gain table \
+         (WebRTC project, audio_processing/agc/legacy)"
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        &FIXED
+    }
+
+    fn has_ceiling(&self) -> bool {
+        true
+    }
+
+    fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
+        Box::new(Device::new(&FIXED, values, sample_rate_hz, None))
+    }
+}
+
+impl Law for Agc1Adaptive {
+    fn name(&self) -> &'static str {
+        "agc1-adaptive"
+    }
+
+    fn summary(&self) -> &'static str {
+        "WebRTC's first gain control in adaptive digital mode, also AOSP's effect: an emulated microphone slider moved \
+         in steps, then a gain table (WebRTC project, audio_processing/agc/legacy)"
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        &ADAPTIVE
+    }
+
+    fn has_ceiling(&self) -> bool {
+        true
+    }
+
+    fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
+        Box::new(Device::new(&ADAPTIVE, values, sample_rate_hz, Some(Microphone::Emulated)))
+    }
+}
+
+/// The value of a parameter: the default where it is missing or not a number, clamped and rounded as it must be.
+pub(super) fn value(parameters: &[Parameter], values: &[f64], index: usize) -> f64 {
+    let parameter = &parameters[index];
+    let value = values.get(index).copied().filter(|v| !v.is_nan()).unwrap_or(parameter.default);
+    let value = value.clamp(parameter.low, parameter.high);
+    if parameter.scale == Scale::Integer { value.round() } else { value }
+}
+
+/// The device at work: frames in, gains out.
+pub(super) struct Device {
+    hearing: Hearing,
+    stages: Stages,
+    ramp: Ramp,
+    volume: f64,
+}
+
+/// The stages that decide the gain, frame after frame.
+#[derive(Debug, Clone)]
+struct Stages {
+    digital: Digital,
+    slider: Option<Slider>,
+    blocks: Blocks,
+}
+
+/// Gains of one frame: the eleven marks of the digital stage, times a factor per millisecond.
+struct FrameGains {
+    marks: Gains,
+    before: [f64; SUBFRAMES],
+}
+
+impl Device {
+    /// `parameters` begin with target, compression, limiter and volume; then the rate, where there is a microphone.
+    pub(super) fn new(
+        parameters: &[Parameter],
+        values: &[f64],
+        sample_rate_hz: f64,
+        microphone: Option<Microphone>,
+    ) -> Self {
+        let value = |index| value(parameters, values, index);
+        let settings = Settings {
+            target: value(0) as i32,
+            compression: value(1) as i32,
+            limiter: value(2) > 0.5,
+            adaptive: microphone.is_some(),
+        };
+        let blocks = match microphone {
+            None => Blocks::None,
+            Some(_) if value(4) > 0.5 => Blocks::FirstHalf,
+            Some(_) => Blocks::Halved,
+        };
+        let hearing = Hearing::new(sample_rate_hz, blocks);
+        let frame_samples = FRAME_S * sample_rate_hz;
+        let latency = frame_samples.ceil() as usize + 1 + hearing.lookahead_samples();
+        let volume = 10f64.powf(value(3) / 20.0);
+        Self {
+            hearing,
+            stages: Stages { digital: Digital::new(settings), slider: microphone.map(Slider::new), blocks },
+            ramp: Ramp::new(latency, frame_samples / SUBFRAMES as f64, volume),
+            volume,
+        }
+    }
+
+    fn run(&mut self, drive: &[f32], gain: &mut [f32], direction: Direction) {
+        let Self { hearing, stages, ramp, volume } = self;
+        let scale = if direction == Direction::Forward { 1.0 } else { 1.0 / *volume };
+        hearing.feed(drive, scale, direction == Direction::Forward, |heard| {
+            let gains = match direction {
+                Direction::Forward => stages.forward(heard),
+                Direction::Inverse => stages.inverse(heard),
+            };
+            ramp.push((0..SUBFRAMES).map(|k| {
+                let factor = *volume * gains.before[k];
+                (factor * gains.marks[k], factor * gains.marks[k + 1])
+            }));
+        });
+        ramp.pop(gain);
+    }
+}
+
+impl GainControl for Device {
+    fn latency_samples(&self) -> usize {
+        self.ramp.latency_samples()
+    }
+
+    fn forward(&mut self, drive: &[f32], gain: &mut [f32]) {
+        self.run(drive, gain, Direction::Forward);
+    }
+
+    fn inverse(&mut self, recorded: &[f32], gain: &mut [f32]) {
+        self.run(recorded, gain, Direction::Inverse);
+    }
+}
+
+impl Stages {
+    fn forward(&mut self, heard: &Heard) -> FrameGains {
+        let Some(slider) = &mut self.slider else {
+            return FrameGains { marks: self.digital.forward(heard, false), before: [1.0; SUBFRAMES] };
+        };
+        let quiet = slider.is_emulated() && is_quiet(heard.energy, heard.crossings);
+        let capture = slider.capture(|k, gain| heard.peak[k] * gain >= FULL_SCALE);
+        let captured = heard.times(&capture.gain, self.blocks);
+        let marks = self.digital.forward(&captured, quiet);
+        slide(slider, &capture, &captured, &self.digital, quiet);
+        FrameGains { marks, before: capture.gain }
+    }
+
+    fn inverse(&mut self, recorded: &Heard) -> FrameGains {
+        let Some(slider) = &mut self.slider else {
+            return FrameGains { marks: self.digital.inverse(recorded, |_| false), before: [1.0; SUBFRAMES] };
+        };
+        // What left the microphone is at hand as soon as the digital stage is undone; only whether the frame was quiet
+        // before the microphone depends on its gain, which is known from the frames before.
+        let rest = slider.clone().capture(|_, _| false).gain[0];
+        let energy = |marks: &Gains| {
+            let mean = marks.iter().sum::<f64>() / marks.len() as f64 * rest;
+            recorded.energy / (mean * mean)
+        };
+        let emulated = slider.is_emulated();
+        let is_quiet = |marks: &Gains| emulated && is_quiet(energy(marks), recorded.crossings);
+        let marks = self.digital.inverse(recorded, is_quiet);
+        let quiet = is_quiet(&marks);
+        let mut middles = [1.0; SUBFRAMES];
+        for (k, middle) in middles.iter_mut().enumerate() {
+            *middle = 1.0 / (marks[k] + recorded.peak_at[k] * (marks[k + 1] - marks[k]));
+        }
+        let captured = recorded.times(&middles, self.blocks);
+        // An overloaded microphone puts out full scale: one position per such millisecond, no more can be told.
+        let full = captured.peak.map(|peak| peak >= 0.9999 * FULL_SCALE);
+        let steps = std::cell::Cell::new(usize::MAX);
+        let capture = slider.capture(|k, _| full[k] && steps.replace(k) != k);
+        slide(slider, &capture, &captured, &self.digital, quiet);
+        FrameGains { marks, before: capture.gain }
+    }
+}
+
+fn slide(slider: &mut Slider, capture: &Capture, captured: &Heard, digital: &Digital, quiet: bool) {
+    // Only an emulated microphone knows quiet frames, in which it is left alone.
+    if !quiet {
+        let peaks = captured.peak.map(|peak| peak.min(FULL_SCALE).powi(2));
+        slider.hear(capture.told(), &peaks, &captured.power, digital.voice());
+    }
+}
+
+impl Heard {
+    /// The same frame through a gain per millisecond; the count of sign changes and the peaks' places stay.
+    fn times(&self, gain: &[f64; SUBFRAMES], blocks: Blocks) -> Self {
+        let mut out = self.clone();
+        for (k, g) in gain.iter().enumerate() {
+            out.peak[k] *= g;
+            out.voice[k] *= g * g;
+        }
+        for block in 0..BLOCKS {
+            out.power[block] *= match blocks {
+                Blocks::FirstHalf => gain[block] * gain[block],
+                Blocks::Halved | Blocks::None => gain[2 * block] * gain[2 * block + 1],
+            };
+        }
+        out
+    }
+}

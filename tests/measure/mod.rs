@@ -36,6 +36,7 @@ pub fn centred_rms(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
-    let median = if sorted.len().is_multiple_of(2) { 0.5 * (sorted[middle - 1] + sorted[middle]) } else { sorted[middle] };
+    let median =
+        if sorted.len().is_multiple_of(2) { 0.5 * (sorted[middle - 1] + sorted[middle]) } else { sorted[middle] };
     (values.iter().map(|v| (v - median).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
 }

@@ -9,7 +9,7 @@ mod measure;
 
 use agcfix::law::{Compressor, Direction, Law, Smoothed, gain_of};
 use agcfix::units::alpha_from_db_per_s;
-use agcfix::{Analysis, Audio, Config, Verdict, analyze, restore};
+use agcfix::{Audio, Config, Verdict, analyze, restore};
 use measure::{centred_rms, differences, levels_db};
 use std::f64::consts::TAU;
 use std::sync::Arc;

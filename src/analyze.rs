@@ -11,7 +11,7 @@ use crate::events;
 use crate::evidence::EvidenceConfig;
 use crate::fit::verdict::{self, VerdictConfig, Weight};
 use crate::fit::{self, Candidate, FitConfig, Weighing};
-use crate::law::{FittedParameter, Law, LawFit};
+use crate::law::{self, FittedParameter, Law, LawFit};
 use crate::onsets::{self, StepConfig};
 use crate::partials::{self, LinkConfig, Partials};
 use crate::peaks::PeakConfig;
@@ -59,17 +59,21 @@ const CLIPPED_RUN: usize = 3;
 pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Result<Analysis, Error> {
     let stft = Stft::new(&config.stft, f64::from(audio.sample_rate_hz()))?;
     let partials = partials::follow(audio, &stft, &config.peaks, &config.link, observer)?;
-    let weighing = weighing_of(audio, &stft, &partials, &[], config);
+    let drive = law::drive(audio.channels());
+    let weighing = weighing_of(&drive, &stft, &partials, &[], config);
     let warnings = warnings_of(audio);
     if weighing.evidence.point_len() == 0 || config.fit.laws.is_empty() {
         return Ok(nothing_to_weigh(audio, &stft, &partials, warnings));
     }
-    let search = fit::search(&weighing, &config.fit, observer)?;
+    let scout_samples = drive.len().min((config.fit.scout_s * stft.sample_rate_hz()) as usize);
+    let scout_partials = partials.prefix(stft.frame_len(scout_samples));
+    let scout = weighing_of(&drive[..scout_samples], &stft, &scout_partials, &[], config);
+    let search = fit::search(&weighing, &scout, &config.fit, observer)?;
     if !observer.progress(Stage::Verdict, 0.0) {
         return Err(Error::Cancelled);
     }
     // Cut again with the best gain removed, then settle the constants on those cuts.
-    let again = weighing_of(audio, &stft, &partials, &search.candidates[0].gain_db, config);
+    let again = weighing_of(&drive, &stft, &partials, &search.candidates[0].gain_db, config);
     let best = fit::settle(&again, &search, &config.fit);
     let first_view = weighing.weigh(best.law_index, best.values.clone(), best.gain_db.clone());
     let mut candidates = vec![first_view];
@@ -129,9 +133,9 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
     })
 }
 
-fn weighing_of(audio: &Audio, stft: &Stft, partials: &Partials, gain_db: &[f32], config: &Config) -> Weighing {
+fn weighing_of(drive: &[f32], stft: &Stft, partials: &Partials, gain_db: &[f32], config: &Config) -> Weighing {
     Weighing::new(
-        audio,
+        drive,
         stft,
         partials,
         gain_db,

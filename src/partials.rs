@@ -56,6 +56,25 @@ impl Partials {
         self.first.len().saturating_sub(1)
     }
 
+    /// What of them lies in the first `frame_len` frames.
+    #[must_use]
+    pub fn prefix(&self, frame_len: usize) -> Self {
+        let mut out = Self { frame_len: frame_len.min(self.frame_len), first: vec![0], ..Self::default() };
+        for index in 0..self.track_len() {
+            let track = self.track(index);
+            let len = self.frame[track.clone()].partition_point(|&f| (f as usize) < frame_len);
+            if len == 0 {
+                continue;
+            }
+            let kept = track.start..track.start + len;
+            out.frame.extend_from_slice(&self.frame[kept.clone()]);
+            out.bin.extend_from_slice(&self.bin[kept.clone()]);
+            out.level_db.extend_from_slice(&self.level_db[kept]);
+            out.first.push(out.frame.len());
+        }
+        out
+    }
+
     /// The point indices of one partial.
     #[must_use]
     pub fn track(&self, index: usize) -> std::ops::Range<usize> {

@@ -106,6 +106,12 @@ impl Stft {
         self.window.len()
     }
 
+    /// Samples per second.
+    #[must_use]
+    pub fn sample_rate_hz(&self) -> f64 {
+        self.sample_rate_hz
+    }
+
     /// Samples between frames.
     #[must_use]
     pub fn hop_samples(&self) -> usize {

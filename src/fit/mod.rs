@@ -6,11 +6,10 @@
 pub mod search;
 pub mod verdict;
 
-use crate::audio::Audio;
 use crate::decay::{self, DecayConfig, Segment};
 use crate::error::Error;
 use crate::evidence::{Evidence, EvidenceConfig, FrameGain};
-use crate::law::{self, Law};
+use crate::law::{self, Law, Parameter};
 use crate::onsets::{self, Step, StepConfig};
 use crate::partials::Partials;
 use crate::progress::{Observer, Stage};
@@ -29,6 +28,8 @@ pub struct FitConfig {
     pub generations: usize,
     /// Evaluations of each local search.
     pub polish_evaluations: usize,
+    /// How much of the recording's beginning all families are scouted on, in seconds.
+    pub scout_s: f64,
     /// Seed of all randomness: the same seed gives the same result on any number of threads.
     pub seed: u64,
     /// Weight of the measured onset steps, in points of the misfit for each squared standard error.
@@ -42,6 +43,7 @@ impl Default for FitConfig {
             members_per_parameter: 4,
             generations: 12,
             polish_evaluations: 120,
+            scout_s: 25.0,
             seed: 1,
             step_weight: 1.0,
         }
@@ -99,7 +101,7 @@ impl Weighing {
     #[must_use]
     #[allow(clippy::too_many_arguments, reason = "one configuration for each stage before this one")]
     pub fn new(
-        audio: &Audio,
+        drive: &[f32],
         stft: &Stft,
         partials: &Partials,
         gain_db: &[f32],
@@ -112,9 +114,9 @@ impl Weighing {
         let onsets = onsets::find(&segments, partials.frame_len);
         let notes = onsets::notes(&segments, &onsets);
         Self {
-            sample_rate_hz: f64::from(audio.sample_rate_hz()),
-            drive: law::drive(audio.channels()),
-            frame_gain: FrameGain::new(stft, audio.sample_len()),
+            sample_rate_hz: stft.sample_rate_hz(),
+            drive: drive.to_vec(),
+            frame_gain: FrameGain::new(stft, drive.len()),
             hop_s: stft.hop_s(),
             step_config: step_config.clone(),
             step_weight,
@@ -160,6 +162,14 @@ impl Weighing {
             *sum /= len as f32;
         }
         self.frame_gain.frames_db(&sums)
+    }
+
+    /// Scores a law at a position of the unit cube.
+    #[must_use]
+    pub fn score(&self, law: &dyn Law, law_index: usize, position: &[f64]) -> Candidate {
+        let values = values_at(law.parameters(), position);
+        let gain_db = self.frame_gain_db(law, &values, true);
+        self.weigh(law_index, values, gain_db)
     }
 
     /// Scores a gain given per frame in dB.
@@ -252,7 +262,10 @@ pub struct FamilySearch {
 }
 
 /// Points drawn before the first generation, for each member of the population: basins are found here or never.
-const FIRST_DRAW: usize = 6;
+const FIRST_DRAW: usize = 5;
+
+/// Share of the constants that the first draw leaves at their defaults.
+const DEFAULT_SHARE: f64 = 0.3;
 
 /// Candidates kept for confidence: enough to cover the basin, few enough to hold in memory.
 const KEPT: usize = 300;
@@ -266,108 +279,190 @@ pub struct Search {
     pub candidates: Vec<Candidate>,
 }
 
-/// Searches every family.
+/// Searches the families: all of them are scouted on the beginning of the recording, the most promising are searched
+/// on the whole of it, and the best are polished.
+///
+/// `scout` lays out a beginning of the recording that `weighing` lays out whole. Laws run from the first sample on,
+/// because they have a state: the recording is thinned, never the rate.
 ///
 /// # Errors
 /// [`Error::Cancelled`] when the observer says so.
-pub fn search(weighing: &Weighing, config: &FitConfig, observer: &dyn Observer) -> Result<Search, Error> {
+pub fn search(
+    weighing: &Weighing,
+    scout: &Weighing,
+    config: &FitConfig,
+    observer: &dyn Observer,
+) -> Result<Search, Error> {
+    let steps = config.laws.len() + CONTENDERS * config.generations + CONTENDERS;
+    let mut step = 0;
+    let mut advance = || {
+        step += 1;
+        if observer.progress(Stage::Fit, (step as f64 / steps as f64).min(1.0)) {
+            Ok(())
+        } else {
+            Err(Error::Cancelled)
+        }
+    };
     let mut pool: Vec<Candidate> = Vec::new();
-    let mut families: Vec<FamilySearch> = Vec::new();
+    let mut families = Vec::new();
     for (law_index, law) in config.laws.iter().enumerate() {
-        let parameters = law.parameters();
-        let dimensions = parameters.len();
-        let fraction = |share: f64| (law_index as f64 + share) / config.laws.len() as f64;
-        let score = |position: &Vec<f64>| {
-            let values = values_at(parameters, position);
-            let gain_db = weighing.frame_gain_db(law.as_ref(), &values, true);
-            weighing.weigh(law_index, values, gain_db)
-        };
-        let mut random = Uniform::new(config.seed.wrapping_mul(0x9E37_79B9).wrapping_add(law_index as u64));
-        let members = (config.members_per_parameter * dimensions).max(8);
-        // A family that shares its constants with one already searched starts where that one ended.
-        let kin = families
-            .iter()
-            .filter(|f| {
-                let known = config.laws[f.best.law_index].parameters();
-                known.iter().filter(|k| parameters.iter().any(|p| p.name == k.name)).count() * 3 >= known.len() * 2
-            })
-            .min_by(|a, b| a.best.loss.total_cmp(&b.best.loss));
-        let (mut positions, generations) = match kin {
-            None => {
-                let mut positions = latin_hypercube(members * FIRST_DRAW, dimensions, &mut random);
-                positions.push(position_of(parameters, &parameters.iter().map(|p| p.default).collect::<Vec<_>>()));
-                (positions, config.generations)
-            }
-            Some(kin) => {
-                let known = config.laws[kin.best.law_index].parameters();
-                let centre = parameters
-                    .iter()
-                    .map(|p| known.iter().position(|k| k.name == p.name).map_or(p.default, |k| kin.best.values[k]))
-                    .collect::<Vec<_>>();
-                let centre = position_of(parameters, &centre);
-                let mut positions = latin_hypercube(members, dimensions, &mut random);
-                for position in &mut positions {
-                    for (u, c) in position.iter_mut().zip(&centre) {
-                        *u = (c + 0.3 * (*u - 0.5)).clamp(0.0, 1.0);
-                    }
-                }
-                positions.push(centre);
-                (positions, config.generations / 3)
-            }
-        };
-        let mut evaluation_len = positions.len();
-        let scored = map_all(&positions, &score);
-        let mut population = positions.drain(..).zip(&scored).map(|(p, c)| (p, c.loss)).collect::<Vec<_>>();
-        population.sort_by(|a, b| a.1.total_cmp(&b.1));
-        population.truncate(members);
-        pool.extend(scored);
-        for generation in 0..generations {
-            if !observer.progress(Stage::Fit, fraction(0.8 * generation as f64 / generations as f64)) {
-                return Err(Error::Cancelled);
-            }
-            let trials = trials(&population, &mut random);
-            evaluation_len += trials.len();
-            let scored = map_all(&trials, &score);
-            for ((member, trial), candidate) in population.iter_mut().zip(trials).zip(&scored) {
-                if candidate.loss < member.1 {
-                    *member = (trial, candidate.loss);
-                }
-            }
-            pool.extend(scored);
-            thin(&mut pool);
-        }
-        population.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let starts = population.iter().take(2).map(|m| m.0.clone()).collect::<Vec<_>>();
-        let polished = map_all(&starts, |start| {
-            let seen = std::cell::RefCell::new(Vec::new());
-            let polished = polish(start, 0.05, config.polish_evaluations, |u| {
-                let candidate = score(&u.to_vec());
-                let loss = candidate.loss;
-                seen.borrow_mut().push(candidate);
-                loss
-            });
-            (polished, seen.into_inner())
-        });
-        let mut termination = String::new();
-        let mut lowest = f64::INFINITY;
-        for (polished, seen) in polished {
-            evaluation_len += polished.evaluation_len;
-            if polished.cost < lowest {
-                lowest = polished.cost;
-                termination = polished.termination;
-            }
-            pool.extend(seen);
-        }
-        let best = pool
-            .iter()
-            .filter(|c| c.law_index == law_index)
-            .min_by(|a, b| a.loss.total_cmp(&b.loss))
-            .cloned()
-            .unwrap_or_else(|| weighing.null());
-        thin(&mut pool);
-        families.push(FamilySearch { best, evaluation_len, termination });
+        let positions = first_draw(law.as_ref(), config, law_index);
+        let scored = map_all(&positions, |position| scout.score(law.as_ref(), law_index, position).loss);
+        let mut drawn = positions.into_iter().zip(scored).collect::<Vec<_>>();
+        drawn.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let evaluation_len = drawn.len();
+        drawn.truncate(members(law.as_ref(), config));
+        families.push(Family { law_index, drawn, evaluation_len, termination: "scouted only".to_owned() });
+        advance()?;
     }
+    let mut order = (0..families.len()).collect::<Vec<_>>();
+    order.sort_by(|&a, &b| families[a].lowest().total_cmp(&families[b].lowest()));
+    order.truncate(CONTENDERS);
+    for &index in &order {
+        evolve(weighing, config, &mut families, index, &mut pool, &mut advance)?;
+    }
+    order.sort_by(|&a, &b| families[a].lowest().total_cmp(&families[b].lowest()));
+    for &index in order.iter().take(POLISHED) {
+        advance()?;
+        polish_family(weighing, config, &mut families[index], &mut pool);
+    }
+    let families = families
+        .into_iter()
+        .map(|family| {
+            let of_family = |c: &&Candidate| c.law_index == family.law_index;
+            let best = pool.iter().filter(of_family).min_by(|a, b| a.loss.total_cmp(&b.loss)).cloned();
+            let law = config.laws[family.law_index].as_ref();
+            FamilySearch {
+                best: best.unwrap_or_else(|| weighing.score(law, family.law_index, &family.drawn[0].0)),
+                evaluation_len: family.evaluation_len,
+                termination: family.termination,
+            }
+        })
+        .collect();
+    thin(&mut pool);
     Ok(Search { families, candidates: pool })
+}
+
+/// Families that are searched on the whole recording.
+const CONTENDERS: usize = 4;
+/// Families that are polished.
+const POLISHED: usize = 2;
+
+/// A family in the course of its search: its population, best first.
+struct Family {
+    law_index: usize,
+    drawn: Vec<(Vec<f64>, f64)>,
+    evaluation_len: usize,
+    termination: String,
+}
+
+impl Family {
+    fn lowest(&self) -> f64 {
+        self.drawn.iter().map(|d| d.1).fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// Members of a law's population.
+fn members(law: &dyn Law, config: &FitConfig) -> usize {
+    (config.members_per_parameter * law.parameters().len()).max(8)
+}
+
+/// Random source of one family.
+fn random_of(config: &FitConfig, law_index: usize) -> Uniform {
+    Uniform::new(config.seed.wrapping_mul(0x9E37_79B9).wrapping_add(law_index as u64))
+}
+
+/// The points at which a family is scouted, the defaults among them.
+fn first_draw(law: &dyn Law, config: &FitConfig, law_index: usize) -> Vec<Vec<f64>> {
+    let mut random = random_of(config, law_index);
+    let parameters = law.parameters();
+    let mut positions = latin_hypercube(members(law, config) * FIRST_DRAW, parameters.len(), &mut random);
+    // Devices are sold with their defaults: a good part of the draws leaves constants where they were.
+    let defaults = position_of(parameters, &parameters.iter().map(|p| p.default).collect::<Vec<_>>());
+    for (u, default) in positions.iter_mut().flat_map(|p| p.iter_mut().zip(&defaults)) {
+        if random.next() < DEFAULT_SHARE {
+            *u = *default;
+        }
+    }
+    positions.push(defaults);
+    positions
+}
+
+/// Differential evolution of one family on the whole recording, joined by what related families have found.
+fn evolve(
+    weighing: &Weighing,
+    config: &FitConfig,
+    families: &mut [Family],
+    index: usize,
+    pool: &mut Vec<Candidate>,
+    advance: &mut impl FnMut() -> Result<(), Error>,
+) -> Result<(), Error> {
+    let law_index = families[index].law_index;
+    let law = config.laws[law_index].as_ref();
+    let mut positions = families[index].drawn.iter().map(|d| d.0.clone()).collect::<Vec<_>>();
+    positions.extend(related_best(law, config, pool));
+    let score = |position: &Vec<f64>| weighing.score(law, law_index, position);
+    let mut random = random_of(config, law_index + config.laws.len());
+    let scored = map_all(&positions, score);
+    families[index].evaluation_len += scored.len();
+    let mut population = positions.into_iter().zip(scored.iter().map(|c| c.loss)).collect::<Vec<_>>();
+    pool.extend(scored);
+    for _ in 0..config.generations {
+        advance()?;
+        let trials = trials(&population, &mut random);
+        let scored = map_all(&trials, score);
+        families[index].evaluation_len += scored.len();
+        for ((member, trial), candidate) in population.iter_mut().zip(trials).zip(&scored) {
+            if candidate.loss < member.1 {
+                *member = (trial, candidate.loss);
+            }
+        }
+        pool.extend(scored);
+        thin(pool);
+    }
+    population.sort_by(|a, b| a.1.total_cmp(&b.1));
+    families[index].drawn = population;
+    families[index].termination = "evolved".to_owned();
+    Ok(())
+}
+
+/// The best constants of the families already searched that share most of this law's parameter names.
+fn related_best(law: &dyn Law, config: &FitConfig, pool: &[Candidate]) -> Option<Vec<f64>> {
+    let parameters = law.parameters();
+    let related = |c: &&Candidate| {
+        let known = config.laws[c.law_index].parameters();
+        known.iter().filter(|k| parameters.iter().any(|p| p.name == k.name)).count() * 3 >= known.len() * 2
+    };
+    let best = pool.iter().filter(related).min_by(|a, b| a.loss.total_cmp(&b.loss))?;
+    let known = config.laws[best.law_index].parameters();
+    let value_of = |p: &Parameter| known.iter().position(|k| k.name == p.name).map_or(p.default, |k| best.values[k]);
+    Some(position_of(parameters, &parameters.iter().map(value_of).collect::<Vec<_>>()))
+}
+
+/// Local search from the two best members of a family.
+fn polish_family(weighing: &Weighing, config: &FitConfig, family: &mut Family, pool: &mut Vec<Candidate>) {
+    let law = config.laws[family.law_index].as_ref();
+    let starts = family.drawn.iter().take(2).map(|m| m.0.clone()).collect::<Vec<_>>();
+    let polished = map_all(&starts, |start| {
+        let seen = std::cell::RefCell::new(Vec::new());
+        let polished = polish(start, 0.05, config.polish_evaluations, |position| {
+            let candidate = weighing.score(law, family.law_index, position);
+            let loss = candidate.loss;
+            seen.borrow_mut().push(candidate);
+            loss
+        });
+        (polished, seen.into_inner())
+    });
+    let mut lowest = f64::INFINITY;
+    for (polished, seen) in polished {
+        family.evaluation_len += polished.evaluation_len;
+        if polished.cost < lowest {
+            lowest = polished.cost;
+            family.termination = polished.termination;
+        }
+        pool.extend(seen);
+        thin(pool);
+    }
 }
 
 /// Evaluations spent on settling the constants.
@@ -379,12 +474,10 @@ pub fn settle(again: &Weighing, search: &Search, config: &FitConfig) -> Candidat
     let leader = &search.candidates[0];
     let law = &config.laws[leader.law_index];
     let parameters = law.parameters();
-    let score = |position: &[f64]| {
-        let values = values_at(parameters, position);
-        let gain_db = again.frame_gain_db(law.as_ref(), &values, true);
-        again.weigh(leader.law_index, values, gain_db).loss
-    };
-    let polished = polish(&position_of(parameters, &leader.values), 0.03, SETTLING_EVALUATIONS, score);
+    let score = |position: &[f64]| again.score(law.as_ref(), leader.law_index, position).loss;
+    // Twice: a simplex that has collapsed starts afresh.
+    let first = polish(&position_of(parameters, &leader.values), 0.03, SETTLING_EVALUATIONS, score);
+    let polished = polish(&first.position, 0.03, SETTLING_EVALUATIONS, score);
     let values = values_at(parameters, &polished.position);
     let gain_db = again.frame_gain_db(law.as_ref(), &values, false);
     again.weigh(leader.law_index, values, gain_db)

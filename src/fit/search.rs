@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn positions_and_values_are_each_others_inverse() {
-        let parameters = crate::law::Law::parameters(&crate::law::compressor::Compressor::ALL[3]);
+        let parameters = crate::law::Law::parameters(&crate::law::Compressor::ALL[3]);
         let position = vec![0.1, 0.9, 0.5, 0.3, 0.7, 0.2];
         let back = position_of(parameters, &values_at(parameters, &position));
         assert!(position.iter().zip(&back).all(|(a, b)| (a - b).abs() < 1e-9));

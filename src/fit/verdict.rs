@@ -101,7 +101,8 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     if weighing.evidence.note_len() < config.min_notes {
         return undecided("too few notes ring long enough to show whether the level was controlled");
     }
-    let notes_agree = weight.p_value <= config.max_p_value && weight.share >= config.min_share;
+    let max_p_value = config.max_p_value * if weight.share >= LOUD_SHARE { 5.0 } else { 1.0 };
+    let notes_agree = weight.p_value <= max_p_value && weight.share >= config.min_share;
     // Decays that speak loudly need less from the steps: slow pieces have few onsets to measure.
     let needed = config.min_step_ratio * if weight.share >= LOUD_SHARE { 0.5 } else { 1.0 };
     let steps_agree = weight.step_slope.map(|(slope, error)| slope >= needed * error && slope > 0.15);

@@ -176,7 +176,17 @@ pub fn searched() -> Vec<Arc<dyn Law>> {
 }
 
 /// Names of the families in [`searched`].
-const SEARCHED: [&str; 1] = ["compressor"];
+const SEARCHED: [&str; 9] = [
+    "compressor",
+    "compressor-peak",
+    "compressor-gain-db",
+    "feedback",
+    "speex",
+    "leveller",
+    "agc1-fixed",
+    "agc1-adaptive",
+    "agc2-adaptive",
+];
 
 /// Which way a law runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -85,7 +85,7 @@ fn no_sound_and_hardly_any() {
 
 #[test]
 fn sound_without_decay_is_never_a_gain_control() {
-    let sample_len = 6 * 48_000;
+    let sample_len = 3 * 48_000;
     let mut click = vec![0.0; sample_len];
     click[sample_len / 2] = 1.0;
     for (name, samples) in [
@@ -105,10 +105,10 @@ fn sound_without_decay_is_never_a_gain_control() {
 #[test]
 fn every_rate_and_eight_channels() {
     for rate_hz in [8_000, 11_025, 44_100, 192_000] {
-        let samples = struck(5 * rate_hz as usize, rate_hz);
+        let samples = struck(3 * rate_hz as usize, rate_hz);
         let analysis = run(&format!("{rate_hz} Hz"), &Audio::new(rate_hz, vec![samples]).unwrap());
         assert_ne!(analysis.verdict, Verdict::Agc, "{rate_hz} Hz: {:?}", analysis.evidence);
-        assert!(analysis.partials.segment_len > 50, "{rate_hz} Hz: {} decays", analysis.partials.segment_len);
+        assert!(analysis.partials.segment_len > 30, "{rate_hz} Hz: {} decays", analysis.partials.segment_len);
     }
     let samples = struck(5 * 16_000, 16_000);
     let channels = (0..8u8).map(|c| samples.iter().map(|x| x / f32::from(c + 1)).collect()).collect();

@@ -177,7 +177,7 @@ impl Stft {
 fn smooth_even_length(samples: f64) -> usize {
     let is_smooth = |mut n: usize| {
         for p in [2, 3, 5, 7] {
-            while n % p == 0 {
+            while n.is_multiple_of(p) {
                 n /= p;
             }
         }

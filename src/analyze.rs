@@ -235,6 +235,7 @@ fn standard_deviation(values: &[f64]) -> f64 {
 
 /// The 90 % band: what the resamples of the notes picked, frame by frame.
 fn curve_with_band(stft: &Stft, gain_db: &[f64], resampled: &[&[f64]]) -> GainCurve {
+    let movement_db = standard_deviation(gain_db);
     let mut lower_db = Vec::with_capacity(gain_db.len());
     let mut upper_db = Vec::with_capacity(gain_db.len());
     let mut column = Vec::with_capacity(resampled.len());
@@ -243,8 +244,8 @@ fn curve_with_band(stft: &Stft, gain_db: &[f64], resampled: &[&[f64]]) -> GainCu
         column.extend(resampled.iter().map(|c| c[n]));
         column.sort_by(f64::total_cmp);
         let at = |share: f64| column.get((share * column.len() as f64) as usize).copied().unwrap_or(gain);
-        // No curve is known better than this share of its own movement, however well the resamples agree.
-        let least = BAND_FLOOR_DB + BAND_SHARE * gain.abs();
+        // Resamples share the law; where the device's own law is a little different, they are wrong together.
+        let least = BAND_FLOOR_DB + BAND_SHARE * movement_db;
         lower_db.push(at(0.05).min(gain - least));
         upper_db.push(at(0.95).max(gain + least));
     }
@@ -253,8 +254,9 @@ fn curve_with_band(stft: &Stft, gain_db: &[f64], resampled: &[&[f64]]) -> GainCu
 
 /// Narrowest half width of the band, in dB: quantisation, the window, and what the law leaves out.
 const BAND_FLOOR_DB: f64 = 0.2;
-/// Narrowest half width of the band as a share of the gain.
-const BAND_SHARE: f64 = 0.05;
+/// Narrowest half width of the band as a share of the gain's standard deviation: what laws of the right family, with
+/// constants found blind, typically leave behind.
+const BAND_SHARE: f64 = 0.2;
 
 fn law_fit(law: &dyn Law, values: &[f64], candidates: &[Candidate], weight: &Weight) -> LawFit {
     let parameters = law

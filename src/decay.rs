@@ -203,9 +203,7 @@ mod tests {
     fn outliers_and_a_second_stage_do_not_bend_the_decay() {
         let t = times(150);
         let mut m = t.iter().map(|t| -20.0 - 8.0 * t + 4.0 * (-t / 0.25).exp()).collect::<Vec<_>>();
-        for k in 40..48 {
-            m[k] -= 9.0;
-        }
+        m[40..48].iter_mut().for_each(|m| *m -= 9.0);
         let fit = fit(&t, &m, &DecayConfig::default()).unwrap();
         assert!((fit.decay_db_per_s - 8.0).abs() < 0.3, "{fit:?}");
         assert!((fit.second_stage_db - 4.0).abs() < 0.3, "{fit:?}");

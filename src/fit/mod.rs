@@ -41,8 +41,8 @@ impl Default for FitConfig {
         Self {
             laws: law::searched(),
             members_per_parameter: 4,
-            generations: 12,
-            polish_evaluations: 120,
+            generations: 10,
+            polish_evaluations: 100,
             scout_s: 25.0,
             seed: 1,
             step_weight: 1.0,
@@ -146,7 +146,7 @@ impl Weighing {
                 running.inverse(block, gain);
             }
             if latency == 0 {
-                sums[at / hop] = gain.iter().sum();
+                sums[at / hop] = sum(gain);
             } else {
                 for (k, g) in gain.iter().enumerate() {
                     if let Some(sum) = (at + k).checked_sub(latency).and_then(|n| sums.get_mut(n / hop)) {
@@ -237,6 +237,19 @@ impl Weighing {
     }
 }
 
+/// Sum in lanes, which the compiler turns into vector instructions.
+fn sum(values: &[f32]) -> f32 {
+    let mut lanes = [0f32; 8];
+    let chunks = values.chunks_exact(8);
+    let rest = chunks.remainder().iter().sum::<f32>();
+    for chunk in chunks {
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
+            *lane += v;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
 /// Runs `f` over `items`, on several threads where the feature allows, results in order.
 fn map_all<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
     #[cfg(feature = "parallel")]
@@ -262,7 +275,7 @@ pub struct FamilySearch {
 }
 
 /// Points drawn before the first generation, for each member of the population: basins are found here or never.
-const FIRST_DRAW: usize = 5;
+const FIRST_DRAW: usize = 4;
 
 /// Share of the constants that the first draw leaves at their defaults.
 const DEFAULT_SHARE: f64 = 0.3;
@@ -317,13 +330,21 @@ pub fn search(
     }
     let mut order = (0..families.len()).collect::<Vec<_>>();
     order.sort_by(|&a, &b| families[a].lowest().total_cmp(&families[b].lowest()));
+    let null = scout.null().loss;
+    let leader = families[order[0]].lowest();
+    order.retain(|&k| null - families[k].lowest() >= CONTENDING_SHARE * (null - leader));
     order.truncate(CONTENDERS);
     for &index in &order {
         evolve(weighing, config, &mut families, index, &mut pool, &mut advance)?;
     }
     order.sort_by(|&a, &b| families[a].lowest().total_cmp(&families[b].lowest()));
+    let null = weighing.null().loss;
+    let leader = families[order[0]].lowest();
     for &index in order.iter().take(POLISHED) {
         advance()?;
+        if null - families[index].lowest() < CLOSE_SHARE * (null - leader) {
+            break;
+        }
         polish_family(weighing, config, &mut families[index], &mut pool);
     }
     let families = families
@@ -343,8 +364,18 @@ pub fn search(
     Ok(Search { families, candidates: pool })
 }
 
+/// Members of the largest population.
+const MOST_MEMBERS: usize = 24;
 /// Families that are searched on the whole recording.
 const CONTENDERS: usize = 4;
+/// A family contends if its first draw explains this share of what the leader's explains.
+const CONTENDING_SHARE: f64 = 0.35;
+/// Generations after which a family is measured against the leader.
+const PATIENCE: usize = 3;
+/// Share of the leader's improvement that a family needs to go on.
+const CATCH_UP_SHARE: f64 = 0.6;
+/// Share of the leader's improvement that a family needs to be polished.
+const CLOSE_SHARE: f64 = 0.85;
 /// Families that are polished.
 const POLISHED: usize = 2;
 
@@ -364,7 +395,7 @@ impl Family {
 
 /// Members of a law's population.
 fn members(law: &dyn Law, config: &FitConfig) -> usize {
-    (config.members_per_parameter * law.parameters().len()).max(8)
+    (config.members_per_parameter * law.parameters().len()).clamp(8, MOST_MEMBERS)
 }
 
 /// Random source of one family.
@@ -400,15 +431,24 @@ fn evolve(
     let law_index = families[index].law_index;
     let law = config.laws[law_index].as_ref();
     let mut positions = families[index].drawn.iter().map(|d| d.0.clone()).collect::<Vec<_>>();
-    positions.extend(related_best(law, config, pool));
+    let related = related_best(law, config, pool);
+    let generations = config.generations / if related.is_some() { 3 } else { 1 };
+    positions.extend(related);
     let score = |position: &Vec<f64>| weighing.score(law, law_index, position);
     let mut random = random_of(config, law_index + config.laws.len());
     let scored = map_all(&positions, score);
     families[index].evaluation_len += scored.len();
     let mut population = positions.into_iter().zip(scored.iter().map(|c| c.loss)).collect::<Vec<_>>();
     pool.extend(scored);
-    for _ in 0..config.generations {
+    let null = weighing.null().loss;
+    for generation in 0..generations {
         advance()?;
+        // A family that is far behind after a few generations does not catch up.
+        let lowest = population.iter().map(|m| m.1).fold(f64::INFINITY, f64::min);
+        let leader = pool.iter().map(|c| c.loss).fold(f64::INFINITY, f64::min);
+        if generation >= PATIENCE && null - lowest < CATCH_UP_SHARE * (null - leader) {
+            break;
+        }
         let trials = trials(&population, &mut random);
         let scored = map_all(&trials, score);
         families[index].evaluation_len += scored.len();
@@ -466,7 +506,7 @@ fn polish_family(weighing: &Weighing, config: &FitConfig, family: &mut Family, p
 }
 
 /// Evaluations spent on settling the constants.
-const SETTLING_EVALUATIONS: usize = 90;
+const SETTLING_EVALUATIONS: usize = 70;
 
 /// Polishes the leader of a search on other cuts of the partials, with the exact inverse.
 #[must_use]

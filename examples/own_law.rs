@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example own_law`
 
-use agcfix::law::{Direction, GainControl, Law, Parameter, Scale, drive, gain_of};
+use agcfix::law::{Direction, GainControl, Law, Parameter, Scale, gain_of};
 use agcfix::{Audio, Config, Error, analyze, decode};
 use std::sync::Arc;
 
@@ -44,15 +44,14 @@ impl GainControl for Running {
 
 fn main() -> Result<(), Error> {
     let clean = decode::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/prelude-mic.flac").as_ref())?.audio;
-    let (heard, rate_hz) = (drive(clean.channels()), clean.sample_rate_hz());
-    let gain = gain_of(&Opto, &[20.0, 0.3], f64::from(rate_hz), &heard, Direction::Forward);
+    let (heard, rate_hz, truth) = (&clean.channels()[0], clean.sample_rate_hz(), [20.0, 0.3]);
+    let gain = gain_of(&Opto, &truth, f64::from(rate_hz), heard, Direction::Forward);
     let phone = Audio::new(rate_hz, vec![heard.iter().zip(&gain).map(|(x, g)| x * g).collect()])?;
-
     let mut config = Config::default();
     config.fit.laws = vec![Arc::new(Opto)];
     let analysis = analyze(&phone, &config, &())?;
     println!("verdict {:?}, gain moves by {:.1} dB", analysis.verdict, analysis.evidence.gain_movement_db);
-    for (found, truth) in analysis.law.iter().flat_map(|law| &law.parameters).zip([20.0, 0.3]) {
+    for (found, truth) in analysis.law.iter().flat_map(|law| &law.parameters).zip(truth) {
         println!("{} found {:.3} {}, true {truth}", found.name, found.value, found.unit);
     }
     Ok(())

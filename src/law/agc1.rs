@@ -22,8 +22,9 @@
 
 use super::agc1_digital::{Digital, Effort, Gains, Settings};
 use super::agc1_hearing::{BLOCKS, Blocks, FULL_SCALE, Heard, Hearing, SUBFRAMES};
-use super::agc1_ramp::{BlockMeans, Ramp};
+use super::agc1_ramp::Ramp;
 use super::agc1_slider::{Capture, Microphone, Slider, is_quiet};
+use super::block_means::BlockMeans;
 use super::{Direction, GainControl, Law, Listened, Parameter, Scale};
 use std::sync::Arc;
 

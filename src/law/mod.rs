@@ -22,6 +22,7 @@ mod agc1_slider;
 mod agc1_voice;
 mod agc2_adaptive;
 mod agc2_limiter;
+mod block_means;
 mod compressor;
 mod feedback;
 mod leveller;

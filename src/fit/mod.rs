@@ -9,13 +9,14 @@ pub mod verdict;
 use crate::decay::{self, DecayConfig, Segment};
 use crate::error::Error;
 use crate::evidence::{Evidence, EvidenceConfig, FrameGain};
-use crate::law::{self, Law, Parameter};
+use crate::law::{self, Law, Listened, Parameter};
 use crate::onsets::{self, Step, StepConfig};
 use crate::partials::Partials;
 use crate::progress::{Observer, Stage};
 use crate::stft::Stft;
 use search::{Uniform, latin_hypercube, polish, position_of, trials, values_at};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How laws are searched.
 #[derive(Debug, Clone)]
@@ -55,6 +56,8 @@ impl Default for FitConfig {
 pub struct Weighing {
     sample_rate_hz: f64,
     drive: Vec<f32>,
+    /// What each law heard of `drive`, by its name, once it was asked.
+    listened: Mutex<BTreeMap<&'static str, Option<Arc<dyn Listened>>>>,
     frame_gain: FrameGain,
     hop_s: f64,
     step_config: StepConfig,
@@ -116,6 +119,7 @@ impl Weighing {
         Self {
             sample_rate_hz: stft.sample_rate_hz(),
             drive: drive.to_vec(),
+            listened: Mutex::default(),
             frame_gain: FrameGain::new(stft, drive.len()),
             hop_s: stft.hop_s(),
             step_config: step_config.clone(),
@@ -131,6 +135,9 @@ impl Weighing {
     /// The gain that each frame sees when a law is run backwards over the recording, in dB.
     #[must_use]
     pub fn frame_gain_db(&self, law: &dyn Law, values: &[f64], is_coarse: bool) -> Vec<f32> {
+        if let Some(listened) = is_coarse.then(|| self.listened(law)).flatten() {
+            return self.frame_gain.frames_db(&listened.inverse_blocks(values, self.frame_gain.hop_samples()));
+        }
         let mut running = law.start(values, self.sample_rate_hz);
         let latency = running.latency_samples();
         let hop = self.frame_gain.hop_samples();
@@ -162,6 +169,12 @@ impl Weighing {
             *sum /= len as f32;
         }
         self.frame_gain.frames_db(&sums)
+    }
+
+    /// What a law hears of the recording; others wait while one listens.
+    fn listened(&self, law: &dyn Law) -> Option<Arc<dyn Listened>> {
+        let mut all = self.listened.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(law.name()).or_insert_with(|| law.listen(&self.drive, self.sample_rate_hz)).clone()
     }
 
     /// Scores a law at a position of the unit cube.

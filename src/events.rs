@@ -7,6 +7,9 @@ use crate::onsets::Step;
 
 /// Movements smaller than this, in dB, are no events.
 pub const MIN_CHANGE_DB: f64 = 0.5;
+/// An event lasts from where the gain has left one turning point by this much, in dB, to where it is as near to the next: a
+/// gain that rests is no event.
+const REST_DB: f64 = 0.1;
 /// A step at an onset belongs to the attack that begins within this time of it, in seconds.
 const SAME_ONSET_S: f64 = 0.12;
 
@@ -27,8 +30,9 @@ pub fn find(curve: &GainCurve, resampled: &[&[f64]], steps: &[Step], frame_time_
                 changes.get((share * changes.len().saturating_sub(1) as f64) as usize).copied().unwrap_or(change_db)
             };
             let agree = changes.iter().filter(|c| c.signum() == change_db.signum()).count();
-            let start_s = curve.start_s + start as f64 * curve.hop_s;
-            let end_s = curve.start_s + end as f64 * curve.hop_s;
+            let (left, reached) = without_rests(&curve.gain_db, start, end);
+            let start_s = curve.start_s + left as f64 * curve.hop_s;
+            let end_s = curve.start_s + reached as f64 * curve.hop_s;
             let kind = if change_db < 0.0 { EventKind::Attack } else { EventKind::Release };
             let step = steps.iter().find(|s| {
                 let onset_s = frame_time_s(s.onset_frame);
@@ -46,6 +50,14 @@ pub fn find(curve: &GainCurve, resampled: &[&[f64]], steps: &[Step], frame_time_
             }
         })
         .collect()
+}
+
+/// The last index that is still near the gain of `start`, and the first after it that is near that of `end`.
+fn without_rests(gain_db: &[f64], start: usize, end: usize) -> (usize, usize) {
+    let near = |i: usize, turn: usize| (gain_db[i] - gain_db[turn]).abs() <= REST_DB;
+    let left = (start..=end).rev().find(|&i| near(i, start)).unwrap_or(start);
+    let reached = (left..=end).find(|&i| near(i, end)).unwrap_or(end);
+    (left, reached)
 }
 
 /// Indices where the curve turns by at least [`MIN_CHANGE_DB`], alternating between tops and bottoms.

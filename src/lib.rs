@@ -10,7 +10,7 @@
 //! Decay is therefore a reference signal that every recording carries. The stages, from sound to restored sound:
 //!
 //! [`audio`] → [`stft`] → [`peaks`] → [`partials`] → [`decay`] → [`evidence`] → [`fit`] (over [`law`]) → [`events`]
-//! → [`restore`]
+//! → [`mod@restore`]
 //!
 //! Two things a recording cannot tell: a constant offset of `G` (an overall volume), and a straight line in `G` over
 //! a whole passage (it looks like slower decay everywhere). See `docs/model.md`.

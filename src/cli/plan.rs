@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// What is to be done.
 #[derive(Debug)]
 pub enum Plan {
-    Analyze(AnalyzePlan),
+    Analyze(Box<AnalyzePlan>),
     Restore(Box<RestorePlan>),
     Laws,
 }
@@ -54,7 +54,7 @@ impl Plan {
     /// Makes sense of what was typed.
     pub fn of(typed: Typed) -> Result<Self, Failure> {
         match typed.command {
-            Command::Analyze(typed) => AnalyzePlan::of(typed).map(Self::Analyze),
+            Command::Analyze(typed) => AnalyzePlan::of(typed).map(Box::new).map(Self::Analyze),
             Command::Restore(typed) => RestorePlan::of(typed).map(Box::new).map(Self::Restore),
             Command::Laws => Ok(Self::Laws),
         }

@@ -7,8 +7,11 @@ use realfft::RealFftPlanner;
 
 /// Window length in seconds, rounded to the next power of two in samples: tells neighbouring keys apart from C4 up.
 const WINDOW_S: f64 = 0.085;
-/// Levels this far below the loudest are as dark as silence, in dB.
-const RANGE_DB: f64 = 75.0;
+/// Levels this far below the loudest are as dark as silence, in dB: the noise of a phone lies below it, and would fill
+/// the picture with grain that tells nothing and costs half of the file.
+const RANGE_DB: f64 = 60.0;
+/// Levels are drawn in steps of this many dB, finer than the eye tells on a colour map: grain again.
+const STEP_DB: f64 = 3.0;
 /// The loudest level's place on the colour map: what is drawn on top needs the light end for itself.
 const LOUDEST_SHARE: f64 = 0.62;
 
@@ -56,7 +59,10 @@ pub(super) fn image(audio: &Audio, at: (u32, u32), size: (u32, u32), (low_hz, hi
     let loudest_db = levels_db.iter().copied().filter(|l| l.is_finite()).fold(f32::NEG_INFINITY, f32::max);
     let rgb = levels_db
         .iter()
-        .flat_map(|level_db| cividis(LOUDEST_SHARE * (1.0 + f64::from(level_db - loudest_db) / RANGE_DB)))
+        .flat_map(|level_db| {
+            let below_db = (f64::from(level_db - loudest_db) / STEP_DB).round() * STEP_DB;
+            cividis(LOUDEST_SHARE * (1.0 + below_db / RANGE_DB))
+        })
         .collect();
     Image { at, size, rgb }
 }

@@ -18,6 +18,8 @@ use crate::peaks::PeakConfig;
 use crate::progress::{Observer, Stage};
 use crate::stft::{Stft, StftConfig};
 use crate::units;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Everything that can be set, stage by stage. The defaults are what was measured to work.
 #[derive(Debug, Clone, Default)]
@@ -59,58 +61,73 @@ const CLIPPED_RUN: usize = 3;
 pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Result<Analysis, Error> {
     let stft = Stft::new(&config.stft, f64::from(audio.sample_rate_hz()))?;
     let partials = partials::follow(audio, &stft, &config.peaks, &config.link, observer)?;
-    let drive = law::drive(audio.channels());
-    let weighing = weighing_of(&drive, &stft, &partials, &[], config);
+    let drive: Arc<[f32]> = law::drive(audio.channels()).into();
+    let whole = weighing_of(&drive, drive.len(), &stft, &partials, &[], config);
     let warnings = warnings_of(audio);
-    if weighing.evidence.point_len() == 0 || config.fit.laws.is_empty() {
+    if whole.evidence.point_len() == 0 || config.fit.laws.is_empty() {
         return Ok(nothing_to_weigh(audio, &stft, &partials, warnings));
     }
-    let scout_samples = drive.len().min((config.fit.scout_s * stft.sample_rate_hz()) as usize);
-    let scout_partials = partials.prefix(stft.frame_len(scout_samples));
-    let scout = weighing_of(&drive[..scout_samples], &stft, &scout_partials, &[], config);
+    // A long recording tells its law in its beginning; a law's state needs the first sample, so it is always that end.
+    let beginning = |seconds: f64| {
+        let sample_len = drive.len().min((seconds * stft.sample_rate_hz()) as usize);
+        (sample_len, partials.prefix(stft.frame_len(sample_len)))
+    };
+    let (scout_len, scout_partials) = beginning(config.fit.scout_s);
+    let scout = weighing_of(&drive, scout_len, &stft, &scout_partials, &[], config);
+    let (searched_len, searched_partials) = beginning(config.fit.search_s);
+    let weighing = weighing_of(&drive, searched_len, &stft, &searched_partials, &[], config);
+    if weighing.evidence.point_len() == 0 {
+        return Ok(nothing_to_weigh(audio, &stft, &partials, warnings));
+    }
     let search = fit::search(&weighing, &scout, &config.fit, observer)?;
     if !observer.progress(Stage::Verdict, 0.0) {
         return Err(Error::Cancelled);
     }
     // Cut again with the best gain removed, then settle the constants on those cuts.
-    let again = weighing_of(&drive, &stft, &partials, &search.candidates[0].gain_db, config);
+    let cut_gain_db = &search.candidates[0].gain_db;
+    let again = weighing_of(&drive, searched_len, &stft, &searched_partials, cut_gain_db, config);
     let best = fit::settle(&again, &search, &config.fit);
-    let first_view = weighing.weigh(best.law_index, best.values.clone(), best.gain_db.clone());
-    let mut candidates = vec![first_view];
+    let mut candidates = vec![weighing.weigh(best.law_index, best.values.clone(), best.gain_db.clone())];
     candidates.extend(search.candidates);
-    let weight = verdict::weigh(&weighing, &candidates, &config.verdict);
-    if !observer.progress(Stage::Verdict, 0.7) {
+    let mut weight = verdict::weigh(&weighing, &candidates, &config.verdict);
+    if !observer.progress(Stage::Verdict, 0.5) {
         return Err(Error::Cancelled);
     }
-    let centred = candidates.iter().map(|c| centred(&c.gain_db)).collect::<Vec<_>>();
-    let movement_db = standard_deviation(&centred[0]);
+    // From here on the whole recording.
+    let law = &config.fit.laws[best.law_index];
+    let found =
+        whole.weigh(best.law_index, best.values.clone(), whole.frame_gain_db(law.as_ref(), &best.values, false));
+    let null = whole.null();
+    weight.share = weight.share.min((null.loss - found.loss) / null.loss);
+    let gain_db = centred(&found.gain_db);
+    let movement_db = standard_deviation(&gain_db);
     let verdict = verdict::decide(&weighing, movement_db, &weight, &config.verdict);
-    let resampled = weight.picks.iter().map(|&k| centred[k].as_slice()).collect::<Vec<_>>();
+    let curves =
+        if verdict == Verdict::None { BTreeMap::new() } else { curves_of(&weight, &candidates, &whole, config) };
+    let resampled = weight.picks.iter().filter_map(|k| curves.get(k).map(Vec::as_slice)).collect::<Vec<_>>();
     let gain_curve = match verdict {
         Verdict::None => flat(&stft, partials.frame_len),
-        _ => curve_with_band(&stft, &centred[0], &resampled),
+        _ => curve_with_band(&stft, &gain_db, &resampled),
     };
     let events = match verdict {
-        Verdict::Agc => events::find(&gain_curve, &resampled, &weighing.steps, |f| stft.frame_time_s(f as usize)),
+        Verdict::Agc => events::find(&gain_curve, &resampled, &whole.steps, |f| stft.frame_time_s(f as usize)),
         _ => Vec::new(),
     };
-    let null = weighing.null();
-    let points = weighing.evidence.point_len() as f64;
+    let points = whole.evidence.point_len() as f64;
     let j = |c: &Candidate| c.loss_by_note.iter().map(|&l| f64::from(l)).sum::<f64>() / points;
-    let law = &config.fit.laws[best.law_index];
-    let removed = if verdict == Verdict::Agc { candidates[0].gain_db.as_slice() } else { &[] };
-    let decays = decays_of(&again, &partials, removed, &stft, config);
+    let removed = if verdict == Verdict::Agc { found.gain_db.as_slice() } else { &[] };
+    let decays = decays_of(&partials, removed, &stft, config);
     Ok(Analysis {
         input: input_of(audio),
         evidence: EvidenceSummary {
             j_without_gain: j(&null),
-            j_with_gain: j(&candidates[0]),
+            j_with_gain: j(&found),
             p_value: weight.p_value,
             step_slope: weight.step_slope.map(|s| s.0),
             step_slope_error: weight.step_slope.map(|s| s.1),
-            segment_len: weighing.evidence.segment_len(),
-            note_len: weighing.evidence.note_len(),
-            onset_len: weighing.steps.len(),
+            segment_len: whole.evidence.segment_len(),
+            note_len: whole.evidence.note_len(),
+            onset_len: whole.steps.len(),
             gain_movement_db: movement_db,
         },
         verdict,
@@ -124,7 +141,8 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
             .iter()
             .map(|f| FamilyReport {
                 law: config.fit.laws[f.best.law_index].name().to_owned(),
-                j: j(&f.best),
+                j: f.best.loss_by_note.iter().map(|&l| f64::from(l)).sum::<f64>()
+                    / weighing.evidence.point_len() as f64,
                 evaluation_len: f.evaluation_len,
                 termination: f.termination.clone(),
             })
@@ -133,9 +151,17 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
     })
 }
 
-fn weighing_of(drive: &[f32], stft: &Stft, partials: &Partials, gain_db: &[f32], config: &Config) -> Weighing {
+fn weighing_of(
+    drive: &Arc<[f32]>,
+    sample_len: usize,
+    stft: &Stft,
+    partials: &Partials,
+    gain_db: &[f32],
+    config: &Config,
+) -> Weighing {
     Weighing::new(
         drive,
+        sample_len,
         stft,
         partials,
         gain_db,
@@ -145,6 +171,36 @@ fn weighing_of(drive: &[f32], stft: &Stft, partials: &Partials, gain_db: &[f32],
         config.fit.step_weight,
     )
 }
+
+/// The gain curves, over the whole recording, of the candidates that the resamples picked most often.
+fn curves_of(
+    weight: &Weight,
+    candidates: &[Candidate],
+    whole: &Weighing,
+    config: &Config,
+) -> BTreeMap<usize, Vec<f64>> {
+    let mut times_picked = BTreeMap::new();
+    for &pick in &weight.picks {
+        *times_picked.entry(pick).or_insert(0usize) += 1;
+    }
+    let mut picks = times_picked.into_iter().collect::<Vec<_>>();
+    picks.sort_by_key(|&(pick, times)| (std::cmp::Reverse(times), pick));
+    picks.truncate(MOST_CURVES);
+    picks
+        .into_iter()
+        .map(|(pick, _)| {
+            let candidate = &candidates[pick];
+            if candidate.gain_db.len() == whole.frame_len() {
+                return (pick, centred(&candidate.gain_db));
+            }
+            let law = config.fit.laws[candidate.law_index].as_ref();
+            (pick, centred(&whole.frame_gain_db(law, &candidate.values, true)))
+        })
+        .collect()
+}
+
+/// Curves kept for the band: rarer picks do not move its edges, and each costs a run over the recording.
+const MOST_CURVES: usize = 60;
 
 fn input_of(audio: &Audio) -> InputSummary {
     InputSummary {
@@ -281,16 +337,10 @@ fn law_fit(law: &dyn Law, values: &[f64], candidates: &[Candidate], weight: &Wei
     LawFit { name: law.name().to_owned(), parameters }
 }
 
-fn decays_of(
-    weighing: &Weighing,
-    partials: &Partials,
-    gain_db: &[f32],
-    stft: &Stft,
-    config: &Config,
-) -> Vec<DecaySegment> {
-    let notes = onsets::notes(&weighing.segments, &weighing.onsets);
-    weighing
-        .segments
+fn decays_of(partials: &Partials, gain_db: &[f32], stft: &Stft, config: &Config) -> Vec<DecaySegment> {
+    let segments = decay::segments(partials, gain_db, stft.hop_s(), &config.decay);
+    let notes = onsets::notes(&segments, &onsets::find(&segments, partials.frame_len));
+    segments
         .iter()
         .zip(notes)
         .filter_map(|(segment, note)| {

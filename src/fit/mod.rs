@@ -9,13 +9,14 @@ pub mod verdict;
 use crate::decay::{self, DecayConfig, Segment};
 use crate::error::Error;
 use crate::evidence::{Evidence, EvidenceConfig, FrameGain};
-use crate::law::{self, Law, Parameter};
+use crate::law::{self, Law, Listened, Parameter};
 use crate::onsets::{self, Step, StepConfig};
 use crate::partials::Partials;
 use crate::progress::{Observer, Stage};
 use crate::stft::Stft;
 use search::{Uniform, latin_hypercube, polish, position_of, trials, values_at};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How laws are searched.
 #[derive(Debug, Clone)]
@@ -30,6 +31,9 @@ pub struct FitConfig {
     pub polish_evaluations: usize,
     /// How much of the recording's beginning all families are scouted on, in seconds.
     pub scout_s: f64,
+    /// How much of the recording's beginning the promising families are searched on, in seconds: enough notes for any
+    /// law, and the cost of an hour is that of two minutes.
+    pub search_s: f64,
     /// Seed of all randomness: the same seed gives the same result on any number of threads.
     pub seed: u64,
     /// Weight of the measured onset steps, in points of the misfit for each squared standard error.
@@ -44,6 +48,7 @@ impl Default for FitConfig {
             generations: 10,
             polish_evaluations: 100,
             scout_s: 25.0,
+            search_s: 120.0,
             seed: 1,
             step_weight: 1.0,
         }
@@ -54,7 +59,11 @@ impl Default for FitConfig {
 #[derive(Debug)]
 pub struct Weighing {
     sample_rate_hz: f64,
-    drive: Vec<f32>,
+    drive: Arc<[f32]>,
+    /// How much of the drive is weighed.
+    sample_len: usize,
+    /// What each law heard of `drive`, by its name, once it was asked.
+    listened: Mutex<BTreeMap<&'static str, Option<Arc<dyn Listened>>>>,
     frame_gain: FrameGain,
     hop_s: f64,
     step_config: StepConfig,
@@ -97,11 +106,12 @@ const RANGE_WEIGHT: f64 = 40.0;
 const WIDEST_SWING_DB: f32 = 45.0;
 
 impl Weighing {
-    /// Lays out a recording, cutting its partials with a gain removed (per frame in dB; empty: none).
+    /// Lays out the first `sample_len` samples of a recording, cutting its partials with a gain removed (per frame in dB; empty: none).
     #[must_use]
     #[allow(clippy::too_many_arguments, reason = "one configuration for each stage before this one")]
     pub fn new(
-        drive: &[f32],
+        drive: &Arc<[f32]>,
+        sample_len: usize,
         stft: &Stft,
         partials: &Partials,
         gain_db: &[f32],
@@ -115,8 +125,10 @@ impl Weighing {
         let notes = onsets::notes(&segments, &onsets);
         Self {
             sample_rate_hz: stft.sample_rate_hz(),
-            drive: drive.to_vec(),
-            frame_gain: FrameGain::new(stft, drive.len()),
+            drive: Arc::clone(drive),
+            sample_len: sample_len.min(drive.len()),
+            listened: Mutex::default(),
+            frame_gain: FrameGain::new(stft, sample_len.min(drive.len())),
             hop_s: stft.hop_s(),
             step_config: step_config.clone(),
             step_weight,
@@ -128,17 +140,30 @@ impl Weighing {
         }
     }
 
+    fn drive(&self) -> &[f32] {
+        &self.drive[..self.sample_len]
+    }
+
+    /// Frames that are weighed.
+    #[must_use]
+    pub fn frame_len(&self) -> usize {
+        self.frame_gain.frame_len()
+    }
+
     /// The gain that each frame sees when a law is run backwards over the recording, in dB.
     #[must_use]
     pub fn frame_gain_db(&self, law: &dyn Law, values: &[f64], is_coarse: bool) -> Vec<f32> {
+        if let Some(listened) = is_coarse.then(|| self.listened(law)).flatten() {
+            return self.frame_gain.frames_db(&listened.inverse_blocks(values, self.frame_gain.hop_samples()));
+        }
         let mut running = law.start(values, self.sample_rate_hz);
         let latency = running.latency_samples();
         let hop = self.frame_gain.hop_samples();
-        let mut sums = vec![0f32; self.drive.len().div_ceil(hop)];
+        let mut sums = vec![0f32; self.drive().len().div_ceil(hop)];
         let mut gain = vec![0f32; hop];
         let silence = vec![0f32; latency];
         let mut at = 0usize;
-        for block in self.drive.chunks(hop).chain(silence.chunks(hop)) {
+        for block in self.drive().chunks(hop).chain(silence.chunks(hop)) {
             let gain = &mut gain[..block.len()];
             if is_coarse {
                 running.inverse_coarse(block, gain);
@@ -156,12 +181,18 @@ impl Weighing {
             }
             at += block.len();
         }
-        let last = self.drive.len() % hop;
+        let last = self.drive().len() % hop;
         for (b, sum) in sums.iter_mut().enumerate() {
-            let len = if last != 0 && (b + 1) * hop > self.drive.len() { last } else { hop };
+            let len = if last != 0 && (b + 1) * hop > self.drive().len() { last } else { hop };
             *sum /= len as f32;
         }
         self.frame_gain.frames_db(&sums)
+    }
+
+    /// What a law hears of the recording; others wait while one listens.
+    fn listened(&self, law: &dyn Law) -> Option<Arc<dyn Listened>> {
+        let mut all = self.listened.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(law.name()).or_insert_with(|| law.listen(self.drive(), self.sample_rate_hz)).clone()
     }
 
     /// Scores a law at a position of the unit cube.

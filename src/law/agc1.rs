@@ -20,14 +20,19 @@
 //!
 //! Source: the WebRTC project, `modules/audio_processing/agc/legacy`.
 
-use super::agc1_digital::{Digital, Gains, Settings};
+use super::agc1_digital::{Digital, Effort, Gains, Settings};
 use super::agc1_hearing::{BLOCKS, Blocks, FULL_SCALE, Heard, Hearing, SUBFRAMES};
 use super::agc1_ramp::Ramp;
 use super::agc1_slider::{Capture, Microphone, Slider, is_quiet};
-use super::{Direction, GainControl, Law, Parameter, Scale};
+use super::block_means::BlockMeans;
+use super::{Direction, GainControl, Law, Listened, Parameter, Scale};
+use std::sync::Arc;
 
 /// Frame of the device, in s.
 const FRAME_S: f64 = 0.010;
+
+/// Samples that are listened to at a time: few enough to stay in the cache.
+const LISTENED_SAMPLES: usize = 4096;
 
 /// Target level, shared by every mode.
 pub(super) const TARGET: Parameter = Parameter {
@@ -113,6 +118,10 @@ impl Law for Agc1Fixed {
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
         Box::new(Device::new(&FIXED, values, sample_rate_hz, None))
     }
+
+    fn listen(&self, recorded: &[f32], sample_rate_hz: f64) -> Option<Arc<dyn Listened>> {
+        Some(Arc::new(Recording::new(&FIXED, |_| None, recorded, sample_rate_hz)))
+    }
 }
 
 impl Law for Agc1Adaptive {
@@ -135,6 +144,10 @@ impl Law for Agc1Adaptive {
 
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
         Box::new(Device::new(&ADAPTIVE, values, sample_rate_hz, Some(Microphone::Emulated)))
+    }
+
+    fn listen(&self, recorded: &[f32], sample_rate_hz: f64) -> Option<Arc<dyn Listened>> {
+        Some(Arc::new(Recording::new(&ADAPTIVE, |_| Some(Microphone::Emulated), recorded, sample_rate_hz)))
     }
 }
 
@@ -176,28 +189,11 @@ impl Device {
         sample_rate_hz: f64,
         microphone: Option<Microphone>,
     ) -> Self {
-        let value = |index| value(parameters, values, index);
-        let settings = Settings {
-            target: value(0) as i32,
-            compression: value(1) as i32,
-            limiter: value(2) > 0.5,
-            adaptive: microphone.is_some(),
-        };
-        let blocks = match microphone {
-            None => Blocks::None,
-            Some(_) if value(4) > 0.5 => Blocks::FirstHalf,
-            Some(_) => Blocks::Halved,
-        };
-        let hearing = Hearing::new(sample_rate_hz, blocks);
-        let frame_samples = FRAME_S * sample_rate_hz;
-        let latency = frame_samples.ceil() as usize + 1 + hearing.lookahead_samples();
-        let volume = 10f64.powf(value(3) / 20.0);
-        Self {
-            hearing,
-            stages: Stages { digital: Digital::new(settings), slider: microphone.map(Slider::new), blocks },
-            ramp: Ramp::new(latency, frame_samples / SUBFRAMES as f64, volume),
-            volume,
-        }
+        let stages = Stages::new(parameters, values, microphone, Effort::EXACT);
+        let hearing = Hearing::new(sample_rate_hz, stages.blocks);
+        let latency = latency_samples(&hearing, sample_rate_hz);
+        let volume = volume(parameters, values);
+        Self { hearing, stages, ramp: Ramp::new(latency, piece_samples(sample_rate_hz), volume), volume }
     }
 
     fn run(&mut self, drive: &[f32], gain: &mut [f32], direction: Direction) {
@@ -231,7 +227,98 @@ impl GainControl for Device {
     }
 }
 
+/// Samples until the gains of a frame are known.
+fn latency_samples(hearing: &Hearing, sample_rate_hz: f64) -> usize {
+    (FRAME_S * sample_rate_hz).ceil() as usize + 1 + hearing.lookahead_samples()
+}
+
+/// Samples of a millisecond, over which the gain runs straight.
+fn piece_samples(sample_rate_hz: f64) -> f64 {
+    FRAME_S * sample_rate_hz / SUBFRAMES as f64
+}
+
+/// The later gain, as an amplitude factor.
+fn volume(parameters: &[Parameter], values: &[f64]) -> f64 {
+    10f64.powf(value(parameters, values, 3) / 20.0)
+}
+
+/// What a device heard of a recording at a volume of 0 dB.
+#[derive(Debug)]
+pub(super) struct Recording {
+    parameters: &'static [Parameter],
+    /// The microphone that values ask for.
+    microphone: fn(&[f64]) -> Option<Microphone>,
+    sample_rate_hz: f64,
+    sample_len: usize,
+    /// Heard at the blocks of a 16 kHz device, if there is a slow controller.
+    frames: Vec<Heard>,
+    /// Block energies of the same frames on a device at a higher rate; empty without a slow controller.
+    first_half: Vec<[f64; BLOCKS]>,
+}
+
+impl Recording {
+    pub(super) fn new(
+        parameters: &'static [Parameter],
+        microphone: fn(&[f64]) -> Option<Microphone>,
+        recorded: &[f32],
+        sample_rate_hz: f64,
+    ) -> Self {
+        let hear = |blocks: Blocks, sink: &mut dyn FnMut(&Heard)| {
+            let mut hearing = Hearing::new(sample_rate_hz, blocks);
+            let silence = vec![0.0; latency_samples(&hearing, sample_rate_hz)];
+            for block in recorded.chunks(LISTENED_SAMPLES).chain([silence.as_slice()]) {
+                hearing.feed(block, 1.0, false, &mut *sink);
+            }
+        };
+        let (mut frames, mut first_half) = (Vec::new(), Vec::new());
+        if microphone(&[]).is_some() {
+            hear(Blocks::Halved, &mut |heard| frames.push(heard.clone()));
+            hear(Blocks::FirstHalf, &mut |heard| first_half.push(heard.power));
+        } else {
+            hear(Blocks::None, &mut |heard| frames.push(heard.clone()));
+        }
+        Self { parameters, microphone, sample_rate_hz, sample_len: recorded.len(), frames, first_half }
+    }
+}
+
+impl Listened for Recording {
+    fn inverse_blocks(&self, values: &[f64], hop_samples: usize) -> Vec<f32> {
+        let mut stages = Stages::new(self.parameters, values, (self.microphone)(values), Effort::COARSE);
+        let volume = volume(self.parameters, values);
+        let mut means = BlockMeans::new(piece_samples(self.sample_rate_hz), hop_samples, self.sample_len);
+        for (index, frame) in self.frames.iter().enumerate() {
+            let mut heard = frame.clone();
+            if stages.blocks == Blocks::FirstHalf {
+                heard.power = self.first_half[index];
+            }
+            let gains = stages.inverse(&heard.scaled(1.0 / volume));
+            for k in 0..SUBFRAMES {
+                let factor = volume * gains.before[k];
+                means.push(factor * gains.marks[k], factor * gains.marks[k + 1]);
+            }
+        }
+        means.finish()
+    }
+}
+
 impl Stages {
+    /// Parameters as for [`Device::new`].
+    fn new(parameters: &[Parameter], values: &[f64], microphone: Option<Microphone>, effort: Effort) -> Self {
+        let value = |index| value(parameters, values, index);
+        let settings = Settings {
+            target: value(0) as i32,
+            compression: value(1) as i32,
+            limiter: value(2) > 0.5,
+            adaptive: microphone.is_some(),
+        };
+        let blocks = match microphone {
+            None => Blocks::None,
+            Some(_) if value(4) > 0.5 => Blocks::FirstHalf,
+            Some(_) => Blocks::Halved,
+        };
+        Self { digital: Digital::new(settings, effort), slider: microphone.map(Slider::new), blocks }
+    }
+
     fn forward(&mut self, heard: &Heard) -> FrameGains {
         let Some(slider) = &mut self.slider else {
             return FrameGains { marks: self.digital.forward(heard, false), before: [1.0; SUBFRAMES] };

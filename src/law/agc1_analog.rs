@@ -7,9 +7,10 @@
 //!
 //! Source: the WebRTC project, `modules/audio_processing/agc/legacy/analog_agc`.
 
-use super::agc1::{COMPRESSION, Device, LIMITER, TARGET, VOLUME, WIDE, value};
+use super::agc1::{COMPRESSION, Device, LIMITER, Recording, TARGET, VOLUME, WIDE, value};
 use super::agc1_slider::Microphone;
-use super::{GainControl, Law, Parameter, Scale};
+use super::{GainControl, Law, Listened, Parameter, Scale};
+use std::sync::Arc;
 
 /// Index of the slider's position among the parameters.
 const START: usize = 5;
@@ -54,7 +55,14 @@ impl Law for Agc1Analog {
     }
 
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
-        let slider = value(&PARAMETERS, values, START) as i32;
-        Box::new(Device::new(&PARAMETERS, values, sample_rate_hz, Some(Microphone::Real(slider))))
+        Box::new(Device::new(&PARAMETERS, values, sample_rate_hz, microphone(values)))
     }
+
+    fn listen(&self, recorded: &[f32], sample_rate_hz: f64) -> Option<Arc<dyn Listened>> {
+        Some(Arc::new(Recording::new(&PARAMETERS, microphone, recorded, sample_rate_hz)))
+    }
+}
+
+fn microphone(values: &[f64]) -> Option<Microphone> {
+    Some(Microphone::Real(value(&PARAMETERS, values, START) as i32))
 }

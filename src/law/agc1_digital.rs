@@ -180,6 +180,24 @@ fn octaves_linear(level: f64) -> f64 {
     octave as f64 + part
 }
 
+/// How closely the inverse solves a frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Effort {
+    /// Passes over a frame, at most.
+    passes_max: usize,
+    /// Change of every gain (relative) at which a frame counts as solved.
+    settled: f64,
+    /// Share of the recorded peak that a struck level's output may miss it by.
+    miss: f64,
+}
+
+impl Effort {
+    /// For the answer.
+    pub const EXACT: Self = Self { passes_max: PASSES_MAX, settled: SETTLED, miss: 1e-7 };
+    /// For searching: gains to 0.01 dB, which errors of many frames hardly add to, as levels forget.
+    pub const COARSE: Self = Self { passes_max: 3, settled: 1e-3, miss: 3e-4 };
+}
+
 /// What the stage remembers from frame to frame.
 #[derive(Debug, Clone, Copy)]
 struct State {
@@ -207,14 +225,15 @@ struct Frame {
 pub(super) struct Digital {
     table: Table,
     adaptive: bool,
+    effort: Effort,
     state: State,
 }
 
 impl Digital {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, effort: Effort) -> Self {
         let slow = if settings.adaptive { SLOW_START } else { 0.0 };
         let state = State { fast: 0.0, slow, gate: 0.0, gain: 1.0, voice: Voice::new() };
-        Self { table: Table::new(settings), adaptive: settings.adaptive, state }
+        Self { table: Table::new(settings), adaptive: settings.adaptive, effort, state }
     }
 
     /// The voice measure after the last frame.
@@ -246,7 +265,7 @@ impl Digital {
         let start = self.state;
         let mut marks = [start.gain; SUBFRAMES + 1];
         let mut open = openness(start.gate);
-        for pass in 0..PASSES_MAX {
+        for pass in 0..self.effort.passes_max {
             let gains = look_ahead(&marks);
             let voice = (0..SUBFRAMES).map(|k| recorded.voice[k] / (0.5 * (gains[k] + gains[k + 1])).powi(2)).sum();
             let mut state = start;
@@ -273,7 +292,7 @@ impl Digital {
             self.state = state;
             let settled = openness(state.gate) == open;
             open = openness(state.gate);
-            if settled && change < SETTLED {
+            if settled && change < self.effort.settled {
                 break;
             }
         }
@@ -325,7 +344,7 @@ impl Digital {
         for _ in 0..REFINEMENTS {
             let c = if fb - fa > 0.0 { a - fa * (b - a) / (fb - fa) } else { 0.5 * (a + b) };
             let fc = output(c) - recorded;
-            if fc.abs() <= 1e-7 * recorded || (b - a).abs() <= 1e-7 * b {
+            if fc.abs() <= self.effort.miss * recorded || (b - a).abs() <= self.effort.miss * b {
                 return c;
             }
             if fc < 0.0 {

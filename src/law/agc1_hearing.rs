@@ -73,6 +73,21 @@ pub(super) struct Heard {
     pub crossings: u32,
 }
 
+impl Heard {
+    /// The same frame of a signal that is `factor` times as large.
+    pub fn scaled(&self, factor: f64) -> Self {
+        let square = factor * factor;
+        Self {
+            peak: self.peak.map(|peak| factor * peak),
+            peak_at: self.peak_at,
+            voice: self.voice.map(|voice| square * voice),
+            power: self.power.map(|power| square * power),
+            energy: square * self.energy,
+            crossings: self.crossings,
+        }
+    }
+}
+
 /// Halves the sampling rate with two chains of all-pass sections.
 #[derive(Debug, Clone, Default)]
 struct Halver {

@@ -22,6 +22,7 @@ mod agc1_slider;
 mod agc1_voice;
 mod agc2_adaptive;
 mod agc2_limiter;
+mod block_means;
 mod compressor;
 mod feedback;
 mod leveller;
@@ -93,6 +94,25 @@ pub trait Law: std::fmt::Debug + Send + Sync {
 
     /// Starts the law with one value per parameter; values outside their ranges are clamped.
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl>;
+
+    /// Listens to a recording once for many coarse inverses: what the law hears of it whatever its constants are.
+    /// Absent where that would save nothing.
+    fn listen(&self, recorded: &[f32], sample_rate_hz: f64) -> Option<Arc<dyn Listened>> {
+        let _ = (recorded, sample_rate_hz);
+        None
+    }
+}
+
+/// What a law heard of a recording, boiled down to what does not depend on its constants.
+///
+/// Peaks and energies of a frame scale with the signal, and the gain hardly moves within one: heard once from the
+/// recording, they serve every guess of the gain, `peak(y/g) = peak(y)/g`.
+pub trait Listened: std::fmt::Debug + Send + Sync {
+    /// Mean gain, an amplitude factor, of each block of the recording: as [`GainControl::inverse`] to within a few tenths
+    /// of a dB.
+    ///
+    /// Shape: one gain for each `hop_samples` of the recording; the last block may be shorter.
+    fn inverse_blocks(&self, values: &[f64], hop_samples: usize) -> Vec<f32>;
 }
 
 /// A law at work on one recording, sample after sample.

@@ -196,7 +196,7 @@ pub fn searched() -> Vec<Arc<dyn Law>> {
 }
 
 /// Names of the families in [`searched`].
-const SEARCHED: [&str; 9] = [
+const SEARCHED: [&str; 8] = [
     "compressor",
     "compressor-peak",
     "compressor-gain-db",
@@ -205,7 +205,6 @@ const SEARCHED: [&str; 9] = [
     "leveller",
     "agc1-fixed",
     "agc1-adaptive",
-    "agc2-adaptive",
 ];
 
 /// Which way a law runs.

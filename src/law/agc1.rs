@@ -49,10 +49,10 @@ pub(super) const COMPRESSION: Parameter = Parameter {
     name: "compression_gain_db",
     unit: "dB",
     low: 0.0,
-    high: 90.0,
+    high: 45.0,
     default: 9.0,
     scale: Scale::Integer,
-    meaning: "largest gain of the compressor; the interface allows 0 to 90",
+    meaning: "largest gain of the compressor; the interface allows 0 to 90, searched to 45",
 };
 /// Limiter switch, shared by every mode.
 pub(super) const LIMITER: Parameter = Parameter {

@@ -106,7 +106,8 @@ const RANGE_WEIGHT: f64 = 40.0;
 const WIDEST_SWING_DB: f32 = 45.0;
 
 impl Weighing {
-    /// Lays out the first `sample_len` samples of a recording, cutting its partials with a gain removed (per frame in dB; empty: none).
+    /// Lays out the first `sample_len` samples of a recording, cutting its partials with a gain removed (per frame in
+    /// dB; empty: none).
     #[must_use]
     #[allow(clippy::too_many_arguments, reason = "one configuration for each stage before this one")]
     pub fn new(
@@ -362,8 +363,10 @@ pub fn search(
     let mut order = (0..families.len()).collect::<Vec<_>>();
     order.sort_by(|&a, &b| families[a].lowest().total_cmp(&families[b].lowest()));
     let null = scout.null().loss;
-    let leader = families[order[0]].lowest();
-    order.retain(|&k| null - families[k].lowest() >= CONTENDING_SHARE * (null - leader));
+    let first = order[0];
+    let leader = families[first].lowest();
+    // The leader stays even where it explains less than no gain at all.
+    order.retain(|&k| k == first || null - families[k].lowest() >= CONTENDING_SHARE * (null - leader));
     order.truncate(CONTENDERS);
     for &index in &order {
         evolve(weighing, config, &mut families, index, &mut pool, &mut advance)?;
@@ -539,7 +542,7 @@ fn polish_family(weighing: &Weighing, config: &FitConfig, family: &mut Family, p
 /// Evaluations spent on settling the constants.
 const SETTLING_EVALUATIONS: usize = 70;
 
-/// Polishes the leader of a search on other cuts of the partials, with the exact inverse.
+/// Polishes the leader of a search on other cuts of the partials; the gain it ends with is from the exact inverse.
 #[must_use]
 pub fn settle(again: &Weighing, search: &Search, config: &FitConfig) -> Candidate {
     let leader = &search.candidates[0];

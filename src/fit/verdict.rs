@@ -127,5 +127,5 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     }
 }
 
-/// Share of the misfit above which decays speak loudly: ten times what untouched recordings reach.
+/// Share of the misfit above which decays speak loudly: eight times what untouched recordings reach.
 const LOUD_SHARE: f64 = 0.015;

@@ -75,11 +75,13 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
     let (scout_len, scout_partials) = beginning(config.fit.scout_s);
     let scout = weighing_of(&drive, scout_len, &stft, &scout_partials, &[], config);
     let (searched_len, searched_partials) = beginning(config.fit.search_s);
-    let weighing = weighing_of(&drive, searched_len, &stft, &searched_partials, &[], config);
+    let shorter =
+        (searched_len < drive.len()).then(|| weighing_of(&drive, searched_len, &stft, &searched_partials, &[], config));
+    let weighing = shorter.as_ref().unwrap_or(&whole);
     if weighing.evidence.point_len() == 0 {
         return Ok(nothing_to_weigh(audio, &stft, &partials, warnings));
     }
-    let search = fit::search(&weighing, &scout, &config.fit, observer)?;
+    let search = fit::search(weighing, &scout, &config.fit, observer)?;
     if !observer.progress(Stage::Verdict, 0.0) {
         return Err(Error::Cancelled);
     }
@@ -89,7 +91,7 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
     let best = fit::settle(&again, &search, &config.fit);
     let mut candidates = vec![weighing.weigh(best.law_index, best.values.clone(), best.gain_db.clone())];
     candidates.extend(search.candidates);
-    let mut weight = verdict::weigh(&weighing, &candidates, &config.verdict);
+    let mut weight = verdict::weigh(weighing, &candidates, &config.verdict);
     if !observer.progress(Stage::Verdict, 0.5) {
         return Err(Error::Cancelled);
     }
@@ -101,7 +103,7 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
     weight.share = weight.share.min((null.loss - found.loss) / null.loss);
     let gain_db = centred(&found.gain_db);
     let movement_db = standard_deviation(&gain_db);
-    let verdict = verdict::decide(&weighing, movement_db, &weight, &config.verdict);
+    let verdict = verdict::decide(weighing, movement_db, &weight, &config.verdict);
     let curves =
         if verdict == Verdict::None { BTreeMap::new() } else { curves_of(&weight, &candidates, &whole, config) };
     let resampled = weight.picks.iter().filter_map(|k| curves.get(k).map(Vec::as_slice)).collect::<Vec<_>>();

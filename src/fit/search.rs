@@ -152,6 +152,10 @@ pub fn polish(start: &[f64], edge: f64, max_evaluations: usize, cost: impl Fn(&[
         if cost.is_finite() { cost } else { f64::MAX / 4.0 }
     };
     let start_cost = counted(start);
+    if start.is_empty() {
+        let termination = "no constants to search".to_owned();
+        return Polished { position: Vec::new(), cost: start_cost, evaluation_len: 1, termination };
+    }
     let mut simplex = vec![start.to_vec()];
     for d in 0..start.len() {
         let mut corner = start.to_vec();

@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::events;
 use crate::evidence::EvidenceConfig;
 use crate::fit::verdict::{self, VerdictConfig, Weight};
-use crate::fit::{self, Candidate, FitConfig, Weighing};
-use crate::law::{self, FittedParameter, Law, LawFit};
+use crate::fit::{self, Candidate, FitConfig, Weighing, landings};
+use crate::law::{self, FittedParameter, Landing, Law, LawFit};
 use crate::onsets::{self, StepConfig};
 use crate::partials::{self, LinkConfig, Partials};
 use crate::peaks::PeakConfig;
@@ -95,21 +95,48 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
     if !observer.progress(Stage::Verdict, 0.5) {
         return Err(Error::Cancelled);
     }
+    // A law with a ceiling has to be better than all that can be run backwards.
+    let ceiling = landings::search(weighing, &config.fit.laws).filter(|ceiling| ceiling.cost < candidates[0].loss);
+    if !observer.progress(Stage::Verdict, 0.7) {
+        return Err(Error::Cancelled);
+    }
     // From here on the whole recording.
-    let law = &config.fit.laws[best.law_index];
-    let found =
-        whole.weigh(best.law_index, best.values.clone(), whole.frame_gain_db(law.as_ref(), &best.values, false));
     let null = whole.null();
+    let law_index = ceiling.as_ref().map_or(best.law_index, |c| c.candidate.law_index);
+    let law = &config.fit.laws[law_index];
+    let (found, strokes) = match &ceiling {
+        None => {
+            let gain_db = whole.frame_gain_db(law.as_ref(), &best.values, false);
+            (whole.weigh(law_index, best.values.clone(), gain_db), Vec::new())
+        }
+        Some(ceiling) => {
+            weight = verdict::weigh(weighing, std::slice::from_ref(&ceiling.crossed), &config.verdict);
+            weight.has_landings = true;
+            candidates = vec![ceiling.candidate.clone()];
+            let values = &ceiling.candidate.values;
+            let strokes = if searched_len < drive.len() {
+                land_in_pieces(&drive, &stft, &partials, law.as_ref(), values, config)
+            } else {
+                ceiling.landings.clone()
+            };
+            let gain_db = whole.landed_db(law.as_ref(), values, &strokes);
+            (whole.weigh(law_index, values.clone(), gain_db), strokes)
+        }
+    };
     weight.share = weight.share.min((null.loss - found.loss) / null.loss);
     let gain_db = centred(&found.gain_db);
     let movement_db = standard_deviation(&gain_db);
     let verdict = verdict::decide(weighing, movement_db, &weight, &config.verdict);
     let curves =
         if verdict == Verdict::None { BTreeMap::new() } else { curves_of(&weight, &candidates, &whole, config) };
-    let resampled = weight.picks.iter().filter_map(|k| curves.get(k).map(Vec::as_slice)).collect::<Vec<_>>();
+    let halves = ceiling.iter().flat_map(|c| &c.halves_db).map(|h| centred(h)).collect::<Vec<_>>();
+    let of_halves = halves.iter().map(Vec::as_slice).filter(|h| h.len() == gain_db.len());
+    let of_picks = weight.picks.iter().filter_map(|k| curves.get(k).map(Vec::as_slice));
+    let resampled = of_picks.chain(of_halves).collect::<Vec<_>>();
+    let band_share = if ceiling.is_some() { LANDED_BAND_SHARE } else { BAND_SHARE };
     let gain_curve = match verdict {
         Verdict::None => flat(&stft, partials.frame_len),
-        _ => curve_with_band(&stft, &gain_db, &resampled),
+        _ => curve_with_band(&stft, &gain_db, &resampled, band_share),
     };
     let events = match verdict {
         Verdict::Agc => events::find(&gain_curve, &resampled, &whole.steps, |f| stft.frame_time_s(f as usize)),
@@ -133,7 +160,7 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
             gain_movement_db: movement_db,
         },
         verdict,
-        law: Some(law_fit(law.as_ref(), &best.values, &candidates, &weight)),
+        law: Some(LawFit { landings: strokes, ..law_fit(law.as_ref(), &found.values, &candidates, &weight) }),
         events,
         gain_curve,
         partials: summary_of(&partials, &decays),
@@ -292,7 +319,7 @@ fn standard_deviation(values: &[f64]) -> f64 {
 }
 
 /// The 90 % band: what the resamples of the notes picked, frame by frame.
-fn curve_with_band(stft: &Stft, gain_db: &[f64], resampled: &[&[f64]]) -> GainCurve {
+fn curve_with_band(stft: &Stft, gain_db: &[f64], resampled: &[&[f64]], band_share: f64) -> GainCurve {
     let movement_db = standard_deviation(gain_db);
     let mut lower_db = Vec::with_capacity(gain_db.len());
     let mut upper_db = Vec::with_capacity(gain_db.len());
@@ -303,7 +330,7 @@ fn curve_with_band(stft: &Stft, gain_db: &[f64], resampled: &[&[f64]]) -> GainCu
         column.sort_by(f64::total_cmp);
         let at = |share: f64| column.get((share * column.len() as f64) as usize).copied().unwrap_or(gain);
         // Resamples share the law; where the device's own law is a little different, they are wrong together.
-        let least = BAND_FLOOR_DB + BAND_SHARE * movement_db;
+        let least = BAND_FLOOR_DB + band_share * movement_db;
         lower_db.push(at(0.05).min(gain - least));
         upper_db.push(at(0.95).max(gain + least));
     }
@@ -315,6 +342,45 @@ const BAND_FLOOR_DB: f64 = 0.2;
 /// Narrowest half width of the band as a share of the gain's standard deviation: what laws of the right family, with
 /// constants found blind, typically leave behind.
 const BAND_SHARE: f64 = 0.2;
+/// The same where landings had to be estimated.
+const LANDED_BAND_SHARE: f64 = 0.7;
+
+/// Longest piece of a recording in which landings are sought together, in seconds, and what of it is given up at its
+/// start, where the law's state is not known.
+const PIECE_S: f64 = 100.0;
+const PIECE_LEAD_S: f64 = 10.0;
+
+/// The landings of a long recording, piece by piece: they are rises over what the law has recovered to, so that those of
+/// all pieces fit together.
+fn land_in_pieces(
+    drive: &Arc<[f32]>,
+    stft: &Stft,
+    partials: &Partials,
+    law: &dyn Law,
+    values: &[f64],
+    config: &Config,
+) -> Vec<Landing> {
+    let hop = stft.hop_samples();
+    let hops_of = |seconds: f64| (seconds / stft.hop_s()).round() as usize;
+    let (piece, lead) = (hops_of(PIECE_S), hops_of(PIECE_LEAD_S));
+    let mut out: Vec<Landing> = Vec::new();
+    let mut from = 0;
+    while from * hop < drive.len() {
+        let samples = from * hop..((from + piece) * hop).min(drive.len());
+        let heard: Arc<[f32]> = drive[samples].into();
+        let window = partials.window(from..from + stft.frame_len(heard.len()));
+        let weighing = weighing_of(&heard, heard.len(), stft, &window, &[], config);
+        let start_s = from as f64 * stft.hop_s();
+        let kept_from_s = if from == 0 { 0.0 } else { PIECE_LEAD_S };
+        let landed = if weighing.evidence.point_len() > 0 { weighing.land(law, values) } else { Vec::new() };
+        out.extend(
+            landed.into_iter().filter(|l| l.at_s >= kept_from_s).map(|l| Landing { at_s: l.at_s + start_s, ..l }),
+        );
+        from += piece - lead;
+    }
+    out.dedup_by(|later, earlier| later.at_s <= earlier.at_s);
+    out
+}
 
 fn law_fit(law: &dyn Law, values: &[f64], candidates: &[Candidate], weight: &Weight) -> LawFit {
     let parameters = law
@@ -336,7 +402,7 @@ fn law_fit(law: &dyn Law, values: &[f64], candidates: &[Candidate], weight: &Wei
             }
         })
         .collect();
-    LawFit { name: law.name().to_owned(), parameters }
+    LawFit { name: law.name().to_owned(), parameters, landings: Vec::new() }
 }
 
 fn decays_of(partials: &Partials, gain_db: &[f32], stft: &Stft, config: &Config) -> Vec<DecaySegment> {

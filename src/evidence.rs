@@ -59,6 +59,8 @@ pub struct Evidence {
     kin: Vec<Vec<u32>>,
     kin_weight: f64,
     kin_spread: f64,
+    /// Which of two halves of the frequencies each segment lies in.
+    half: Vec<bool>,
 }
 
 /// Longest segment, in points, that fits the working buffers.
@@ -82,6 +84,7 @@ impl Evidence {
             kin: kin_of(partials, segments),
             kin_weight: config.kin_weight,
             kin_spread: config.kin_spread_db_per_s,
+            half: segments.iter().map(|s| (partials.bin[s.points.start] / HALF_BINS) as u32 % 2 == 1).collect(),
         };
         for segment in segments {
             for i in segment.points.clone().take(LONGEST) {
@@ -152,8 +155,142 @@ impl Evidence {
         }
     }
 
+    /// The same decays, judged by another residual scale in dB.
+    pub(crate) fn with_scale(&self, scale_db: f64) -> Self {
+        Self { scale_db: scale_db as f32, ..self.clone() }
+    }
+
+    /// The segments in every other band of frequencies; notes stay the same.
+    pub(crate) fn half(&self, odd: bool) -> Self {
+        let kept = (0..self.segment_len()).filter(|&s| self.half[s] == odd).collect::<Vec<_>>();
+        let mut place = vec![None; self.segment_len()];
+        let mut out = Self {
+            first: vec![0],
+            frame: Vec::new(),
+            level_db: Vec::new(),
+            lag_s: Vec::new(),
+            early: Vec::new(),
+            note: kept.iter().map(|&s| self.note[s]).collect(),
+            kin: Vec::new(),
+            half: vec![odd; kept.len()],
+            ..*self
+        };
+        for (k, &s) in kept.iter().enumerate() {
+            place[s] = Some(k as u32);
+            let points = self.first[s]..self.first[s + 1];
+            out.frame.extend_from_slice(&self.frame[points.clone()]);
+            out.level_db.extend_from_slice(&self.level_db[points.clone()]);
+            out.lag_s.extend_from_slice(&self.lag_s[points.clone()]);
+            out.early.extend_from_slice(&self.early[points]);
+            out.first.push(out.frame.len());
+        }
+        out.kin = self
+            .kin
+            .iter()
+            .map(|kin| kin.iter().filter_map(|&s| place[s as usize]).collect::<Vec<_>>())
+            .filter(|kin| kin.len() >= MIN_KIN)
+            .collect();
+        out
+    }
+
+    /// The normal equations, to first order, of unknowns that move the gain of each frame: `answers` says by how much. The
+    /// segments' own levels, decays and second stages are projected out.
+    ///
+    /// **Shape.** `unknown_len` squared, and `unknown_len`.
+    pub(crate) fn normal(
+        &self,
+        gain_db: &[f32],
+        answers: &[Vec<(u32, f32)>],
+        unknown_len: usize,
+    ) -> (nalgebra::DMatrix<f64>, nalgebra::DVector<f64>) {
+        let mut normal = nalgebra::DMatrix::zeros(unknown_len, unknown_len);
+        let mut right = nalgebra::DVector::zeros(unknown_len);
+        let fits = (0..self.segment_len()).map(|s| self.segment_fit(s, gain_db)).collect::<Vec<_>>();
+        let mut centre = vec![None; self.segment_len()];
+        let mut sorted = Vec::new();
+        for kin in &self.kin {
+            sorted.clear();
+            sorted.extend(kin.iter().map(|&s| fits[s as usize].1[1]));
+            sorted.sort_by(f32::total_cmp);
+            let middle = 0.5 * (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]);
+            for &s in kin {
+                centre[s as usize] = Some(middle);
+            }
+        }
+        for (s, (_, solution, slope_error)) in fits.iter().enumerate() {
+            let points = self.first[s]..self.first[s + 1];
+            let mut owners =
+                points.clone().flat_map(|i| answers[self.frame[i] as usize].iter().map(|a| a.0)).collect::<Vec<_>>();
+            owners.sort_unstable();
+            owners.dedup();
+            if owners.is_empty() {
+                continue;
+            }
+            let base = self.level_db[points.start];
+            let mut own = nalgebra::Matrix3::<f64>::zeros();
+            let mut cross = nalgebra::DMatrix::<f64>::zeros(3, owners.len());
+            let mut inner = nalgebra::DMatrix::<f64>::zeros(owners.len(), owners.len());
+            let mut pull = nalgebra::DVector::<f64>::zeros(owners.len());
+            let mut row = vec![0f64; owners.len()];
+            for i in points {
+                let frame = self.frame[i] as usize;
+                let (t, e) = (self.lag_s[i], self.early[i]);
+                let r = self.level_db[i] - base - gain_db[frame] - solution[0] - solution[1] * t - solution[2] * e;
+                let scaled = f64::from(r / self.scale_db);
+                let w = 1.0 / (1.0 + scaled * scaled) / f64::from(self.scale_db * self.scale_db);
+                let basis = nalgebra::Vector3::new(1.0, f64::from(t), f64::from(e));
+                own += w * basis * basis.transpose();
+                row.fill(0.0);
+                for (owner, slope) in &answers[frame] {
+                    if let Ok(k) = owners.binary_search(owner) {
+                        row[k] += f64::from(*slope);
+                    }
+                }
+                for (k, &v) in row.iter().enumerate().filter(|(_, v)| **v != 0.0) {
+                    for d in 0..3 {
+                        cross[(d, k)] += w * basis[d] * v;
+                    }
+                    pull[k] += w * v * f64::from(r);
+                    for (l, &u) in row.iter().enumerate() {
+                        inner[(k, l)] += w * v * u;
+                    }
+                }
+            }
+            own[(0, 0)] += 1e-9;
+            own[(1, 1)] += 1e-6;
+            own[(2, 2)] += 1.0 / f64::from(self.second_stage_db * self.second_stage_db);
+            let Some(inverse) = own.try_inverse() else { continue };
+            let solved = inverse * &cross;
+            inner -= cross.transpose() * &solved;
+            if let Some(centre) = centre[s].filter(|_| self.kin_weight > 0.0) {
+                let spread = self.kin_spread.hypot(f64::from(*slope_error));
+                let q = f64::from(solution[1] - centre) / spread;
+                let w = self.kin_weight / (1.0 + q * q);
+                for k in 0..owners.len() {
+                    let v = -solved[(1, k)] / spread;
+                    pull[k] -= w * v * q;
+                    for l in 0..owners.len() {
+                        inner[(k, l)] += w * v * (-solved[(1, l)] / spread);
+                    }
+                }
+            }
+            for (k, &a) in owners.iter().enumerate() {
+                right[a as usize] += pull[k];
+                for (l, &b) in owners.iter().enumerate() {
+                    normal[(a as usize, b as usize)] += inner[(k, l)];
+                }
+            }
+        }
+        (normal, right)
+    }
+
     /// Robust loss of one segment after its own best fit, its slope in dB/s and the slope's error.
     fn segment_loss(&self, s: usize, gain_db: &[f32]) -> (f64, f32, f32) {
+        let (total, solution, slope_error) = self.segment_fit(s, gain_db);
+        (total, solution[1], slope_error)
+    }
+
+    fn segment_fit(&self, s: usize, gain_db: &[f32]) -> (f64, [f32; 3], f32) {
         let points = self.first[s]..self.first[s + 1];
         let len = points.len();
         let lag = &self.lag_s[points.clone()];
@@ -218,7 +355,7 @@ impl Evidence {
             }
             total += f64::from(product).ln();
         }
-        (total, solution[1], slope_error)
+        (total, solution, slope_error)
     }
 }
 
@@ -244,6 +381,8 @@ fn kin_of(partials: &Partials, segments: &[Segment]) -> Vec<Vec<u32>> {
 
 /// Segments whose frequencies differ by less than this, in bins, are of one partial.
 const KIN_BINS: f32 = 0.08;
+/// Width of the bands of which every other makes a half, in bins: partials of one string lie farther apart.
+const HALF_BINS: f32 = 4.0;
 /// Fewest segments of a partial that can be compared.
 const MIN_KIN: usize = 3;
 
@@ -290,6 +429,12 @@ impl FrameGain {
     #[must_use]
     pub fn frame_len(&self) -> usize {
         self.frame_len
+    }
+
+    /// Samples in a window.
+    #[must_use]
+    pub fn window_samples(&self) -> usize {
+        (self.block_weights.len()) * self.hop_samples
     }
 
     /// Samples in a block.

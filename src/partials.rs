@@ -59,15 +59,22 @@ impl Partials {
     /// What of them lies in the first `frame_len` frames.
     #[must_use]
     pub fn prefix(&self, frame_len: usize) -> Self {
-        let mut out = Self { frame_len: frame_len.min(self.frame_len), first: vec![0], ..Self::default() };
+        self.window(0..frame_len)
+    }
+
+    /// What of them lies in some frames, counted from the first of these.
+    #[must_use]
+    pub fn window(&self, frames: std::ops::Range<usize>) -> Self {
+        let frame_len = frames.end.min(self.frame_len).saturating_sub(frames.start);
+        let mut out = Self { frame_len, first: vec![0], ..Self::default() };
         for index in 0..self.track_len() {
             let track = self.track(index);
-            let len = self.frame[track.clone()].partition_point(|&f| (f as usize) < frame_len);
-            if len == 0 {
+            let before = |end: usize| track.start + self.frame[track.clone()].partition_point(|&f| (f as usize) < end);
+            let kept = before(frames.start)..before(frames.end);
+            if kept.is_empty() {
                 continue;
             }
-            let kept = track.start..track.start + len;
-            out.frame.extend_from_slice(&self.frame[kept.clone()]);
+            out.frame.extend(self.frame[kept.clone()].iter().map(|f| f - frames.start as u32));
             out.bin.extend_from_slice(&self.bin[kept.clone()]);
             out.level_db.extend_from_slice(&self.level_db[kept]);
             out.first.push(out.frame.len());

@@ -110,7 +110,11 @@ pub fn gain_of_law(audio: &Audio, fit: &LawFit, laws: &[Arc<dyn Law>]) -> Result
     })?;
     let drive = law::drive(audio.channels());
     let rate_hz = f64::from(audio.sample_rate_hz());
-    let mut gain = law::gain_of(law.as_ref(), &fit.values(), rate_hz, &drive, Direction::Inverse);
+    let landed = || Some(law.listen(&drive, rate_hz)?.landed_marks(&fit.values(), &fit.landings));
+    let mut gain = match if fit.landings.is_empty() { None } else { landed() } {
+        Some(marks) if !marks.is_empty() => law::samples_of(&marks, rate_hz, drive.len()),
+        _ => law::gain_of(law.as_ref(), &fit.values(), rate_hz, &drive, Direction::Inverse),
+    };
     let mut sorted = gain.clone();
     if sorted.is_empty() {
         return Ok(gain);

@@ -76,7 +76,7 @@ fn given(law: &dyn Law, constants: &str) -> Result<LawFit, String> {
             Err(_) => return Err(format!("{key}={value}: {value:?} is not a number")),
         }
     }
-    Ok(LawFit { name: law.name().to_owned(), parameters })
+    Ok(LawFit { name: law.name().to_owned(), parameters, landings: Vec::new() })
 }
 
 /// The list of laws for people.

@@ -3,17 +3,19 @@
 //! For each law family a global search with the coarse inverse, then a local polish; then the partials are cut again
 //! with the best gain removed (a gain control hides and feigns onsets), and the leaders are polished on those.
 
+pub mod landings;
 pub mod search;
 pub mod verdict;
 
 use crate::decay::{self, DecayConfig, Segment};
 use crate::error::Error;
 use crate::evidence::{Evidence, EvidenceConfig, FrameGain};
-use crate::law::{self, Law, Listened, Parameter};
+use crate::law::{self, Landing, Law, Listened, Parameter};
 use crate::onsets::{self, Step, StepConfig};
 use crate::partials::Partials;
 use crate::progress::{Observer, Stage};
 use crate::stft::Stft;
+use landings::Effort;
 use search::{Uniform, latin_hypercube, polish, position_of, trials, values_at};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -139,6 +141,34 @@ impl Weighing {
             onsets,
             segments,
         }
+    }
+
+    /// Time of the middle of the first frame, in seconds.
+    pub(crate) fn frame_centre_s(&self) -> f64 {
+        self.frame_gain.window_samples() as f64 / 2.0 / self.sample_rate_hz
+    }
+
+    /// The gain that each frame sees, in dB, of a gain given at every millisecond.
+    pub(crate) fn marks_db(&self, marks: &[f32]) -> Vec<f32> {
+        let hop = self.frame_gain.hop_samples();
+        self.frame_gain.frames_db(&law::block_means_of(marks, self.sample_rate_hz, hop, self.sample_len))
+    }
+
+    /// The same, of a law with a ceiling with these landings.
+    #[must_use]
+    pub fn landed_db(&self, law: &dyn Law, values: &[f64], landings: &[Landing]) -> Vec<f32> {
+        match self.listened(law) {
+            Some(listened) => self.marks_db(&listened.landed_marks(values, landings)),
+            None => self.frame_gain_db(law, values, false),
+        }
+    }
+
+    /// The landings of a law with a ceiling; none where its output never touches it.
+    #[must_use]
+    pub fn land(&self, law: &dyn Law, values: &[f64]) -> Vec<Landing> {
+        let listened = self.listened(law);
+        let landed = listened.and_then(|l| landings::land(self, &self.evidence, l.as_ref(), values, Effort::Full));
+        landed.map_or_else(Vec::new, |landed| landed.landings)
     }
 
     fn drive(&self) -> &[f32] {
@@ -351,7 +381,11 @@ pub fn search(
     let mut pool: Vec<Candidate> = Vec::new();
     let mut families = Vec::new();
     for (law_index, law) in config.laws.iter().enumerate() {
-        let positions = first_draw(law.as_ref(), config, law_index);
+        let positions = if law.needs_landings() {
+            vec![default_position(law.as_ref())]
+        } else {
+            first_draw(law.as_ref(), config, law_index)
+        };
         let scored = map_all(&positions, |position| scout.score(law.as_ref(), law_index, position).loss);
         let mut drawn = positions.into_iter().zip(scored).collect::<Vec<_>>();
         drawn.sort_by(|a, b| a.1.total_cmp(&b.1));
@@ -363,6 +397,9 @@ pub fn search(
     let mut order = (0..families.len()).collect::<Vec<_>>();
     order.sort_by(|&a, &b| families[a].lowest().total_cmp(&families[b].lowest()));
     let null = scout.null().loss;
+    if config.laws.iter().any(|law| !law.needs_landings()) {
+        order.retain(|&k| !config.laws[k].needs_landings());
+    }
     let first = order[0];
     let leader = families[first].lowest();
     // The leader stays even where it explains less than no gain at all.
@@ -437,13 +474,19 @@ fn random_of(config: &FitConfig, law_index: usize) -> Uniform {
     Uniform::new(config.seed.wrapping_mul(0x9E37_79B9).wrapping_add(law_index as u64))
 }
 
+/// Where a law's defaults lie in the unit cube.
+fn default_position(law: &dyn Law) -> Vec<f64> {
+    let parameters = law.parameters();
+    position_of(parameters, &parameters.iter().map(|p| p.default).collect::<Vec<_>>())
+}
+
 /// The points at which a family is scouted, the defaults among them.
 fn first_draw(law: &dyn Law, config: &FitConfig, law_index: usize) -> Vec<Vec<f64>> {
     let mut random = random_of(config, law_index);
     let parameters = law.parameters();
     let mut positions = latin_hypercube(members(law, config) * FIRST_DRAW, parameters.len(), &mut random);
     // Devices are sold with their defaults: a good part of the draws leaves constants where they were.
-    let defaults = position_of(parameters, &parameters.iter().map(|p| p.default).collect::<Vec<_>>());
+    let defaults = default_position(law);
     for (u, default) in positions.iter_mut().flat_map(|p| p.iter_mut().zip(&defaults)) {
         if random.next() < DEFAULT_SHARE {
             *u = *default;

@@ -65,6 +65,8 @@ pub struct Weight {
     pub step_slope: Option<(f64, f64)>,
     /// Candidate that each resample picked.
     pub picks: Vec<usize>,
+    /// Whether landings were estimated: with their freedom, the steps have to speak for themselves.
+    pub has_landings: bool,
 }
 
 /// Weighs the candidates against no gain. `candidates` must not be empty; the first is the best.
@@ -95,6 +97,7 @@ pub fn weigh(weighing: &Weighing, candidates: &[Candidate], config: &VerdictConf
         p_value: (disagree + 1) as f64 / (config.resample_len + 1) as f64,
         step_slope: weighing.step_slope(&best.gain_db),
         picks,
+        has_landings: false,
     }
 }
 
@@ -105,11 +108,19 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     if weighing.evidence.note_len() < config.min_notes {
         return undecided("too few notes ring long enough to show whether the level was controlled");
     }
-    let max_p_value = config.max_p_value * if weight.share >= LOUD_SHARE { 5.0 } else { 1.0 };
+    // Steps that follow the gain closely let the notes be less sure: two witnesses, each of which could be chance.
+    let steps_are_sure = movement_db >= SURE_MOVEMENT_DB
+        && weight.step_slope.is_some_and(|(slope, error)| slope >= SURE_RATIO * error && SURE_SLOPES.contains(&slope));
+    let max_p_value = if steps_are_sure {
+        config.max_p_value * SURE_FACTOR
+    } else {
+        config.max_p_value * if weight.share >= LOUD_SHARE { LOUD_FACTOR } else { 1.0 }
+    };
     let notes_agree = weight.p_value <= max_p_value && weight.share >= config.min_share;
     // Decays that speak loudly need less from the steps: slow pieces have few onsets to measure.
-    let needed = config.min_step_ratio * if weight.share >= LOUD_SHARE { 0.5 } else { 1.0 };
-    let steps_agree = weight.step_slope.map(|(slope, error)| slope >= needed * error && slope > 0.15);
+    let is_loud = weight.share >= LOUD_SHARE && !weight.has_landings;
+    let needed = config.min_step_ratio * if is_loud { LOUD_STEP_FACTOR } else { 1.0 };
+    let steps_agree = weight.step_slope.map(|(slope, error)| slope >= needed * error && slope > MIN_SLOPE);
     let moves = movement_db >= config.min_movement_db;
     match (notes_agree && moves, steps_agree) {
         (true, Some(true)) => Verdict::Agc,
@@ -129,3 +140,14 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
 
 /// Share of the misfit above which decays speak loudly: eight times what untouched recordings reach.
 const LOUD_SHARE: f64 = 0.015;
+/// By how much loud decays raise the largest chance, and lower the least ratio of the steps' slope to its error.
+const LOUD_FACTOR: f64 = 5.0;
+const LOUD_STEP_FACTOR: f64 = 0.5;
+/// Least slope of measured on predicted steps.
+const MIN_SLOPE: f64 = 0.15;
+/// Steps are sure where their slope is so many times its error, lies near 1, and the gain moves by so many dB; the largest
+/// chance is then raised by a factor.
+const SURE_RATIO: f64 = 5.0;
+const SURE_SLOPES: std::ops::RangeInclusive<f64> = 0.5..=2.0;
+const SURE_MOVEMENT_DB: f64 = 1.0;
+const SURE_FACTOR: f64 = 7.5;

@@ -20,16 +20,24 @@
 //!
 //! Source: the WebRTC project, `modules/audio_processing/agc/legacy`.
 
-use super::agc1_digital::{Digital, Effort, Gains, Settings};
+use super::agc1_digital::{Digital, Effort, Gains, Guide, Settings};
 use super::agc1_hearing::{BLOCKS, Blocks, FULL_SCALE, Heard, Hearing, SUBFRAMES};
 use super::agc1_ramp::Ramp;
 use super::agc1_slider::{Capture, Microphone, Slider, is_quiet};
 use super::block_means::BlockMeans;
-use super::{Direction, GainControl, Law, Listened, Parameter, Scale};
+use super::{Direction, GainControl, Landing, Law, Listened, Parameter, Scale, landing_at};
 use std::sync::Arc;
 
 /// Frame of the device, in s.
 const FRAME_S: f64 = 0.010;
+
+/// How far below the target a peak may lie that touched the ceiling, in dB: the ripple of its table, codecs and noise.
+const CONTACT_DB: f64 = 0.6;
+
+/// How far a ceiling may lie from a whole target, in dB.
+const WHOLE_DB: f64 = 0.35;
+/// Compression gains that applications set, in dB.
+const COMPRESSIONS_DB: [f64; 4] = [9.0, 15.0, 22.0, 30.0];
 
 /// Samples that are listened to at a time: few enough to stay in the cache.
 const LISTENED_SAMPLES: usize = 4096;
@@ -202,7 +210,7 @@ impl Device {
         hearing.feed(drive, scale, direction == Direction::Forward, |heard| {
             let gains = match direction {
                 Direction::Forward => stages.forward(heard),
-                Direction::Inverse => stages.inverse(heard),
+                Direction::Inverse => stages.inverse(heard, None),
             };
             ramp.push((0..SUBFRAMES).map(|k| {
                 let factor = *volume * gains.before[k];
@@ -240,6 +248,11 @@ fn piece_samples(sample_rate_hz: f64) -> f64 {
 /// The later gain, as an amplitude factor.
 fn volume(parameters: &[Parameter], values: &[f64]) -> f64 {
     10f64.powf(value(parameters, values, 3) / 20.0)
+}
+
+/// Recorded peak from which the output touches the ceiling.
+fn touching(parameters: &[Parameter], values: &[f64]) -> f64 {
+    FULL_SCALE * 10f64.powf(-(value(parameters, values, 0) + CONTACT_DB) / 20.0) * volume(parameters, values)
 }
 
 /// What a device heard of a recording at a volume of 0 dB.
@@ -283,21 +296,70 @@ impl Recording {
 
 impl Listened for Recording {
     fn inverse_blocks(&self, values: &[f64], hop_samples: usize) -> Vec<f32> {
+        let mut means = BlockMeans::new(piece_samples(self.sample_rate_hz), hop_samples, self.sample_len);
+        self.run(values, &[], |left, right| means.push(left, right));
+        means.finish()
+    }
+
+    fn landed_marks(&self, values: &[f64], landings: &[Landing]) -> Vec<f32> {
+        let mut marks = Vec::with_capacity(self.frames.len() * SUBFRAMES + 1);
+        self.run(values, landings, |left, right| {
+            if marks.is_empty() {
+                marks.push(left as f32);
+            }
+            marks.push(right as f32);
+        });
+        marks
+    }
+
+    fn ceilings(&self) -> Vec<Vec<f64>> {
+        if (self.microphone)(&[]).is_some() {
+            return Vec::new();
+        }
+        let ceiling_db = super::ceiling_db(self.frames.iter().flat_map(|f| f.peak).map(|p| p / FULL_SCALE));
+        // A whole target says that nothing came after the device.
+        let whole = -ceiling_db.round();
+        let target = if (0.0..=31.0).contains(&whole) && (ceiling_db + whole).abs() < WHOLE_DB { whole } else { 3.0 };
+        let volume_db = if target == whole { 0.0 } else { ceiling_db + target };
+        COMPRESSIONS_DB.map(|compression| vec![target, compression, 1.0, volume_db]).to_vec()
+    }
+
+    fn contacts_s(&self, values: &[f64]) -> Vec<f64> {
+        let touching = touching(self.parameters, values);
+        let mut out = Vec::new();
+        for (index, frame) in self.frames.iter().enumerate() {
+            for (k, peak) in frame.peak.iter().enumerate() {
+                if *peak >= touching {
+                    out.push((index as f64 + (k as f64) / SUBFRAMES as f64) * FRAME_S);
+                }
+            }
+        }
+        out
+    }
+}
+
+impl Recording {
+    /// Runs the stages backwards over the frames and hands out the gain in straight pieces of a millisecond.
+    fn run(&self, values: &[f64], landings: &[Landing], mut push: impl FnMut(f64, f64)) {
+        let touching = touching(self.parameters, values);
+        let owners = landing_at(landings, self.frames.len() * SUBFRAMES, FRAME_S / SUBFRAMES as f64);
         let mut stages = Stages::new(self.parameters, values, (self.microphone)(values), Effort::COARSE);
         let volume = volume(self.parameters, values);
-        let mut means = BlockMeans::new(piece_samples(self.sample_rate_hz), hop_samples, self.sample_len);
         for (index, frame) in self.frames.iter().enumerate() {
             let mut heard = frame.clone();
             if stages.blocks == Blocks::FirstHalf {
                 heard.power = self.first_half[index];
             }
-            let gains = stages.inverse(&heard.scaled(1.0 / volume));
+            let guide = (!landings.is_empty()).then(|| Guide {
+                landings,
+                at: std::array::from_fn(|k| owners[index * SUBFRAMES + k].filter(|_| frame.peak[k] >= touching)),
+            });
+            let gains = stages.inverse(&heard.scaled(1.0 / volume), guide.as_ref());
             for k in 0..SUBFRAMES {
                 let factor = volume * gains.before[k];
-                means.push(factor * gains.marks[k], factor * gains.marks[k + 1]);
+                push(factor * gains.marks[k], factor * gains.marks[k + 1]);
             }
         }
-        means.finish()
     }
 }
 
@@ -331,9 +393,9 @@ impl Stages {
         FrameGains { marks, before: capture.gain }
     }
 
-    fn inverse(&mut self, recorded: &Heard) -> FrameGains {
+    fn inverse(&mut self, recorded: &Heard, guide: Option<&Guide>) -> FrameGains {
         let Some(slider) = &mut self.slider else {
-            return FrameGains { marks: self.digital.inverse(recorded, |_| false), before: [1.0; SUBFRAMES] };
+            return FrameGains { marks: self.digital.inverse(recorded, |_| false, guide), before: [1.0; SUBFRAMES] };
         };
         // What left the microphone is at hand as soon as the digital stage is undone; only whether the frame was quiet
         // before the microphone depends on its gain, which is known from the frames before.
@@ -344,7 +406,7 @@ impl Stages {
         };
         let emulated = slider.is_emulated();
         let is_quiet = |marks: &Gains| emulated && is_quiet(energy(marks), recorded.crossings);
-        let marks = self.digital.inverse(recorded, is_quiet);
+        let marks = self.digital.inverse(recorded, is_quiet, guide);
         let quiet = is_quiet(&marks);
         let mut middles = [1.0; SUBFRAMES];
         for (k, middle) in middles.iter_mut().enumerate() {

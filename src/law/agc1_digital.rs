@@ -27,6 +27,7 @@
 
 use super::agc1_hearing::{FULL_SCALE, Heard, SUBFRAMES};
 use super::agc1_voice::Voice;
+use super::{LANDED_DECAY_DB_PER_S, Landing};
 
 /// Entries of the gain table; entry `i` belongs to a peak level of `3.01 (1 - i)` dBFS.
 const TABLE_LEN: usize = 32;
@@ -97,7 +98,11 @@ pub(super) struct Settings {
 
 /// Gains by level.
 #[derive(Debug, Clone)]
-pub(super) struct Table([f64; TABLE_LEN]);
+pub(super) struct Table {
+    gain: [f64; TABLE_LEN],
+    /// Level from which the output is the ceiling.
+    ceiling_from: f64,
+}
 
 /// `log2(1 + e^x)`, linear between whole numbers as the device has it.
 fn soft_plus_2(x: f64) -> f64 {
@@ -144,23 +149,24 @@ impl Table {
             };
             *gain = power_of_2(gain_db / 20.0 * std::f64::consts::LOG2_10);
         }
-        Self(table)
+        let ceiling_from = LEVEL_MAX * (2.0 - limiter_len as f64).exp2();
+        Self { gain: table, ceiling_from }
     }
 
     /// Gain of a level.
     fn gain(&self, level: f64) -> f64 {
         if level < 1.0 {
-            return self.0[TABLE_LEN - 1];
+            return self.gain[TABLE_LEN - 1];
         }
         let (octave, part) = octaves(level);
         let index = 31usize.saturating_sub(octave).clamp(1, TABLE_LEN - 1);
-        let (here, louder) = (self.0[index], self.0[index - 1]);
+        let (here, louder) = (self.gain[index], self.gain[index - 1]);
         here + (louder - here) * part
     }
 
     /// Gain of the loudest level, which the gate pulls towards.
     fn loudest(&self) -> f64 {
-        self.0[0]
+        self.gain[0]
     }
 }
 
@@ -206,6 +212,20 @@ struct State {
     gate: f64,
     gain: f64,
     voice: Voice,
+    /// Level of the last landing, and which one it was.
+    landed: f64,
+    landing: Option<u32>,
+}
+
+/// Which landing each millisecond of a frame belongs to; none where the output does not touch the ceiling.
+pub(super) struct Guide<'a> {
+    pub landings: &'a [Landing],
+    pub at: [Option<u32>; SUBFRAMES],
+}
+
+/// Share of a landing's level that is left after a millisecond.
+fn guide_decay() -> f64 {
+    10f64.powf(-LANDED_DECAY_DB_PER_S / 10.0 * 0.001)
 }
 
 /// The gains of a frame at its eleven millisecond marks.
@@ -232,7 +252,7 @@ pub(super) struct Digital {
 impl Digital {
     pub fn new(settings: Settings, effort: Effort) -> Self {
         let slow = if settings.adaptive { SLOW_START } else { 0.0 };
-        let state = State { fast: 0.0, slow, gate: 0.0, gain: 1.0, voice: Voice::new() };
+        let state = State { fast: 0.0, slow, gate: 0.0, gain: 1.0, voice: Voice::new(), landed: 0.0, landing: None };
         Self { table: Table::new(settings), adaptive: settings.adaptive, effort, state }
     }
 
@@ -260,8 +280,9 @@ impl Digital {
         look_ahead(&marks)
     }
 
-    /// Gains of a frame whose output is known; `quiet` tells it from the gains.
-    pub fn inverse(&mut self, recorded: &Heard, quiet: impl Fn(&Gains) -> bool) -> Gains {
+    /// Gains of a frame whose output is known; `quiet` tells it from the gains. `guide` says how far
+    /// levels rose at the ceiling, where something is known of it.
+    pub fn inverse(&mut self, recorded: &Heard, quiet: impl Fn(&Gains) -> bool, guide: Option<&Guide>) -> Gains {
         let start = self.state;
         let mut marks = [start.gain; SUBFRAMES + 1];
         let mut open = openness(start.gate);
@@ -281,7 +302,10 @@ impl Digital {
                     first: k == 0,
                     at: recorded.peak_at[k],
                 };
-                let e = self.struck(&state, frame, &neighbours, recorded.peak[k]);
+                let e = match guide {
+                    Some(guide) => self.landed(&mut state, frame, &neighbours, recorded.peak[k], guide, k),
+                    None => self.struck(&state, frame, &neighbours, recorded.peak[k]),
+                };
                 level = state.hear(e, frame.decay);
                 let mark = self.mark(frame, level, e).max(GAIN_MIN);
                 change = change.max((mark / marks[k + 1] - 1.0).abs());
@@ -362,6 +386,28 @@ impl Digital {
     fn mark(&self, frame: Frame, level: f64, e: f64) -> f64 {
         let loudest = self.table.loudest();
         fit_below_full_scale(loudest + (self.table.gain(level) - loudest) * frame.open, e)
+    }
+
+    /// The squared peak of a millisecond where landings are known.
+    fn landed(
+        &self,
+        state: &mut State,
+        frame: Frame,
+        neighbours: &Neighbours,
+        recorded: f64,
+        guide: &Guide,
+        k: usize,
+    ) -> f64 {
+        let rest = (state.fast - FAST_DECAY * state.fast).max(state.slow - frame.decay * state.slow);
+        state.landed *= guide_decay();
+        let Some(index) = guide.at[k] else { return self.struck(state, frame, neighbours, recorded) };
+        if state.landing != Some(index) {
+            let landing = guide.landings[index as usize];
+            let base = if landing.continues { state.landed } else { rest.max(self.table.ceiling_from) };
+            state.landed = base * 10f64.powf(landing.rise_db / 10.0);
+            state.landing = Some(index);
+        }
+        state.landed.min(LEVEL_MAX)
     }
 
     /// Share of the slow level lost per millisecond.

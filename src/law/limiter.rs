@@ -27,8 +27,9 @@
 //!   constant, which a search can find), and that the input decays at a typical rate while the output stays at the
 //!   ceiling. It is bounded by that depth, and never blows up.
 
-use super::{GainControl, Law, Parameter, Scale};
+use super::{GainControl, LANDED_DECAY_DB_PER_S, Landing, Law, Listened, MARK_S, Parameter, Scale, landing_at};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Nearness to the ceiling that counts as a contact, as an amplitude ratio (-0.1 dB): converters, codecs and the line
 /// of the attack leave a landing slightly off.
@@ -113,8 +114,122 @@ impl Law for Limiter {
         true
     }
 
+    fn needs_landings(&self) -> bool {
+        true
+    }
+
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
         Box::new(Running::new(Settings::new(values, sample_rate_hz)))
+    }
+
+    fn listen(&self, recorded: &[f32], sample_rate_hz: f64) -> Option<Arc<dyn Listened>> {
+        Some(Arc::new(Recording::new(recorded, sample_rate_hz)))
+    }
+}
+
+/// The peaks of a recording, millisecond by millisecond: all that a limiter's contacts depend on.
+#[derive(Debug)]
+struct Recording {
+    peaks: Vec<f32>,
+    sample_rate_hz: f64,
+    sample_len: usize,
+}
+
+/// Nearness to the ceiling, as an amplitude ratio (-0.3 dB), that counts as a contact where landings are sought: codecs and
+/// noise move peaks by as much.
+const LANDED_CONTACT: f64 = 0.966;
+
+/// Releases that devices have, in seconds.
+const RELEASES_S: [f64; 6] = [0.05, 0.15, 0.4, 0.8, 1.5, 3.0];
+
+impl Recording {
+    fn new(recorded: &[f32], sample_rate_hz: f64) -> Self {
+        let len = (recorded.len() as f64 / (MARK_S * sample_rate_hz)).ceil() as usize;
+        let mut peaks = vec![0f32; len];
+        for (n, x) in recorded.iter().enumerate() {
+            let k = ((n as f64 / (MARK_S * sample_rate_hz)) as usize).min(len - 1);
+            peaks[k] = peaks[k].max(x.abs());
+        }
+        Self { peaks, sample_rate_hz, sample_len: recorded.len() }
+    }
+
+    fn touching(values: &[f64]) -> f32 {
+        (db_to_gain(values.first().copied().unwrap_or(0.0)) * LANDED_CONTACT) as f32
+    }
+
+    /// Lets the gain fall in a straight line over the look-ahead to `gain` at mark `k`.
+    fn fall(marks: &mut [f32], k: usize, look_ahead: usize, gain: f64) {
+        let from = k.saturating_sub(look_ahead);
+        let start = f64::from(marks[from]);
+        for (n, mark) in marks[from..=k].iter_mut().enumerate() {
+            let line = start + (gain - start) * n as f64 / (k - from).max(1) as f64;
+            *mark = mark.min(line as f32);
+        }
+        marks[k] = gain as f32;
+    }
+}
+
+impl Listened for Recording {
+    fn inverse_blocks(&self, values: &[f64], hop_samples: usize) -> Vec<f32> {
+        // Every run of contacts falls to the typical depth.
+        let depth_db = values.get(3).copied().unwrap_or(6.0);
+        let mut landings: Vec<Landing> = Vec::new();
+        let mut last_s = f64::NEG_INFINITY;
+        for at_s in self.contacts_s(values) {
+            if at_s - last_s > REST_S {
+                landings.push(Landing { at_s, rise_db: depth_db, continues: false });
+            }
+            last_s = at_s;
+        }
+        super::block_means_of(&self.landed_marks(values, &landings), self.sample_rate_hz, hop_samples, self.sample_len)
+    }
+
+    fn ceilings(&self) -> Vec<Vec<f64>> {
+        let ceiling_db = super::ceiling_db(self.peaks.iter().map(|&p| f64::from(p)));
+        RELEASES_S
+            .map(|release_s| {
+                vec![ceiling_db, PARAMETERS[1].default, release_s, PARAMETERS[3].default, PARAMETERS[4].default]
+            })
+            .to_vec()
+    }
+
+    fn contacts_s(&self, values: &[f64]) -> Vec<f64> {
+        let touching = Self::touching(values);
+        let touched = |(k, peak): (usize, &f32)| (*peak >= touching).then_some(k as f64 * MARK_S);
+        self.peaks.iter().enumerate().filter_map(touched).collect()
+    }
+
+    fn landed_marks(&self, values: &[f64], landings: &[Landing]) -> Vec<f32> {
+        let settings = Settings::new(values, 1.0 / MARK_S);
+        let look_ahead = settings.look_ahead.max(1) as usize;
+        let decay = db_to_gain(LANDED_DECAY_DB_PER_S * MARK_S);
+        let touching = Self::touching(values);
+        let owners = landing_at(landings, self.peaks.len(), MARK_S);
+        let mut marks = vec![1f32; self.peaks.len() + 1];
+        let (mut gain, mut slope, mut landed) = (1f64, 0f64, 1f64);
+        let mut current = None;
+        for (k, peak) in self.peaks.iter().enumerate() {
+            gain = (gain + slope).min(1.0);
+            landed *= decay;
+            if let Some(index) = owners[k].filter(|_| *peak >= touching) {
+                if current != Some(index) {
+                    let landing = landings[index as usize];
+                    let base = if landing.continues { landed } else { gain };
+                    landed = (base * db_to_gain(-landing.rise_db)).clamp(SMALLEST_GAIN, 1.0);
+                    current = Some(index);
+                }
+                if landed < gain {
+                    gain = landed;
+                    slope = (1.0 - gain) / settings.release_samples;
+                    Self::fall(&mut marks, k, look_ahead, gain);
+                    continue;
+                }
+            }
+            marks[k] = gain as f32;
+        }
+        let last = self.peaks.len();
+        marks[last] = marks[last.saturating_sub(1)];
+        marks
     }
 }
 
@@ -243,7 +358,7 @@ impl Contacts {
 
 /// A gain that must be reached at a sample ahead.
 #[derive(Debug, Clone, Copy)]
-struct Landing {
+struct Planned {
     at: u64,
     gain: f64,
     /// Slope after it.
@@ -256,7 +371,7 @@ struct Running {
     gain: f64,
     /// Change of the gain per sample.
     slope: f64,
-    landings: VecDeque<Landing>,
+    landings: VecDeque<Planned>,
     /// Samples heard so far.
     heard: u64,
     contacts: Contacts,
@@ -283,7 +398,7 @@ impl Running {
 
     /// Plans for a landing at the newest sample.
     fn plan(&mut self, gain: f64) {
-        let landing = Landing { at: self.heard, gain, slope: self.release_slope(gain) };
+        let landing = Planned { at: self.heard, gain, slope: self.release_slope(gain) };
         let slope = (gain - self.gain) / self.settings.look_ahead as f64;
         if slope < self.slope {
             self.slope = slope;

@@ -92,6 +92,11 @@ pub trait Law: std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether it says nothing at all without its landings: it is then not searched by running it backwards.
+    fn needs_landings(&self) -> bool {
+        false
+    }
+
     /// Starts the law with one value per parameter; values outside their ranges are clamped.
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl>;
 
@@ -113,6 +118,101 @@ pub trait Listened: std::fmt::Debug + Send + Sync {
     ///
     /// Shape: one gain for each `hop_samples` of the recording; the last block may be shorter.
     fn inverse_blocks(&self, values: &[f64], hop_samples: usize) -> Vec<f32>;
+
+    /// Times, in seconds, at which the output touches a ceiling: there the gain can have fallen to anything.
+    fn contacts_s(&self, values: &[f64]) -> Vec<f64> {
+        let _ = values;
+        Vec::new()
+    }
+
+    /// Constants that suit a recording whose loudest peaks all touch a ceiling; empty for laws without one.
+    fn ceilings(&self) -> Vec<Vec<f64>> {
+        Vec::new()
+    }
+
+    /// The gain, an amplitude factor, at every millisecond, given how far levels rose at the ceiling; straight in between.
+    /// Empty for laws without a ceiling.
+    fn landed_marks(&self, values: &[f64], landings: &[Landing]) -> Vec<f32> {
+        let _ = (values, landings);
+        Vec::new()
+    }
+}
+
+/// Distance of the marks of [`Listened::landed_marks`], in seconds.
+pub const MARK_S: f64 = 0.001;
+
+/// The level, in dBFS, of the ceiling that loud milliseconds touch if there is one: where their number breaks off most.
+///
+/// Attacks overshoot a ceiling, so that the loudest peaks lie above it.
+fn ceiling_db(peaks: impl Iterator<Item = f64>) -> f64 {
+    let levels_db = peaks.map(|p| 20.0 * p.max(1e-6).log10()).collect::<Vec<_>>();
+    let top_db = levels_db.iter().copied().fold(-120.0, f64::max);
+    let mut count = [0i64; CEILING_BINS + 2 * EDGE_BINS];
+    for level_db in levels_db {
+        let below = ((top_db - level_db) / CEILING_BIN_DB) as usize + EDGE_BINS;
+        if let Some(count) = count.get_mut(below) {
+            *count += 1;
+        }
+    }
+    let edge = |k: &usize| {
+        let sum = |from: usize| count[from..from + EDGE_BINS].iter().sum::<i64>();
+        sum(*k) - sum(*k - EDGE_BINS)
+    };
+    let bin = (EDGE_BINS..EDGE_BINS + CEILING_BINS).max_by_key(edge).unwrap_or(EDGE_BINS);
+    top_db - (bin - EDGE_BINS) as f64 * CEILING_BIN_DB
+}
+
+/// Width of the bins in which a ceiling is sought, how many of them, and how many make an edge.
+const CEILING_BIN_DB: f64 = 0.1;
+const CEILING_BINS: usize = 60;
+const EDGE_BINS: usize = 4;
+
+/// The means over blocks of a gain given at marks.
+pub(crate) fn block_means_of(marks: &[f32], sample_rate_hz: f64, hop_samples: usize, sample_len: usize) -> Vec<f32> {
+    let mut means = block_means::BlockMeans::new(MARK_S * sample_rate_hz, hop_samples, sample_len);
+    for pair in marks.windows(2) {
+        means.push(f64::from(pair[0]), f64::from(pair[1]));
+    }
+    means.finish()
+}
+
+/// A gain given at marks, at every sample; the last is held.
+pub(crate) fn samples_of(marks: &[f32], sample_rate_hz: f64, sample_len: usize) -> Vec<f32> {
+    let at = |k: usize| marks[k.min(marks.len() - 1)];
+    (0..sample_len)
+        .map(|n| {
+            let position = n as f64 / (MARK_S * sample_rate_hz);
+            let part = position.fract() as f32;
+            at(position as usize) * (1.0 - part) + at(position as usize + 1) * part
+        })
+        .collect()
+}
+
+/// How far the level rose when the output of a law with a ceiling touched it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Landing {
+    /// Start, in seconds; it holds until the next landing.
+    pub at_s: f64,
+    /// Rise of the level, in dB: over what the law's own recovery had reached, or over the landing before if this one
+    /// continues it. At a ceiling the gain falls by as much.
+    pub rise_db: f64,
+    /// Whether the output stayed at the ceiling since the landing before.
+    pub continues: bool,
+}
+
+/// Level that a note loses while it stays at the ceiling, in dB/s.
+const LANDED_DECAY_DB_PER_S: f64 = 10.0;
+
+/// The landing that each step of `step_s` seconds belongs to; before the first there is none.
+fn landing_at(landings: &[Landing], len: usize, step_s: f64) -> Vec<Option<u32>> {
+    let mut out = vec![None; len];
+    for (k, landing) in landings.iter().enumerate() {
+        let index = |s: f64| ((s / step_s).round().max(0.0) as usize).min(len);
+        let to = landings.get(k + 1).map_or(len, |next| index(next.at_s));
+        let from = index(landing.at_s).min(to);
+        out[from..to].fill(Some(k as u32));
+    }
+    out
 }
 
 /// A law at work on one recording, sample after sample.
@@ -160,6 +260,9 @@ pub struct LawFit {
     pub name: String,
     /// Every parameter, in the law's order.
     pub parameters: Vec<FittedParameter>,
+    /// Where a law with a ceiling landed; empty where it could be run backwards without.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub landings: Vec<Landing>,
 }
 
 impl LawFit {
@@ -196,13 +299,14 @@ pub fn searched() -> Vec<Arc<dyn Law>> {
 }
 
 /// Names of the families in [`searched`].
-const SEARCHED: [&str; 8] = [
+const SEARCHED: [&str; 9] = [
     "compressor",
     "compressor-peak",
     "compressor-gain-db",
     "feedback",
     "speex",
     "leveller",
+    "limiter",
     "agc1-fixed",
     "agc1-adaptive",
 ];

@@ -91,6 +91,7 @@ pub fn analysis(audio: &Audio, verdict: Verdict, gain_db: impl Fn(f64) -> f64) -
                 parameter("attack_s", "s", 0.0102),
                 parameter("release_s", "s", 0.61),
             ],
+            landings: Vec::new(),
         }),
         events: if is_agc { (0..8).map(event).collect() } else { vec![] },
         gain_curve: GainCurve {

@@ -1,12 +1,15 @@
 //! Decoding through symphonia: one plan per container, one loop for all.
 
 use super::caf::Description;
+use super::limits::{Budget, ReadConfig};
 use super::isobmff::{Gapless, Movie, Track as MovieTrack};
 use super::mpeg::Gap;
 use super::source::Source;
+use super::tags::Tags;
 use super::{Decoded, SampleFormat, SourceFormat, check_shape, finish, refuse};
 use crate::analysis::Warning;
 use crate::error::Error;
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,6 +66,8 @@ pub(super) struct Plan {
     /// Bits of a sample, where the container's index says it and symphonia does not.
     bits: Option<u16>,
     track_id: Option<u32>,
+    /// Day of the recording, where the container's index says it.
+    date: Option<String>,
     cut: Cut,
     warnings: Vec<Warning>,
 }
@@ -70,7 +75,7 @@ pub(super) struct Plan {
 impl Plan {
     fn new(reader: Reader, container: &'static str, codec: &str, format: SampleFormat) -> Self {
         let codec = codec.to_owned();
-        Self { reader, container, codec, format, bits: None, track_id: None, cut: Cut::All, warnings: vec![] }
+        Self { reader, container, codec, format, bits: None, track_id: None, date: None, cut: Cut::All, warnings: vec![] }
     }
 
     pub(super) fn of_flac() -> Self {
@@ -138,6 +143,7 @@ impl Plan {
                 Ok((codec, format)) => {
                     let mut plan = Self::new(Reader::Mp4, "MP4", codec, format);
                     plan.track_id = Some(track.id);
+                    plan.date = movie.date();
                     plan.bits = (codec == "ALAC").then_some(track.bits);
                     plan.cut = plan.movie_cut(movie, track);
                     return Ok(plan);
@@ -286,14 +292,25 @@ fn codec_name(code: [u8; 4]) -> String {
     if known.is_empty() { format!("the codec '{}'", code.escape_ascii()) } else { known.to_owned() }
 }
 
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside symphonia.
+pub(super) fn is_guarded() -> bool {
+    GUARDED.get()
+}
+
 /// Decodes a file as planned.
 ///
 /// # Errors
 /// As [`super::read`].
-pub(super) fn read(source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error> {
+pub(super) fn read(source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> Result<Decoded, Error> {
     // Symphonia's code is not ours to keep free of panics; a file that finds one must not take the program down.
-    catch_unwind(AssertUnwindSafe(|| decode(source, path, plan)))
-        .unwrap_or_else(|_| Err(malformed(path, "the decoder failed on this file".to_owned())))
+    GUARDED.set(true);
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode(source, path, config, plan)));
+    GUARDED.set(false);
+    decoded.unwrap_or_else(|_| Err(malformed(path, "the decoder failed on this file".to_owned())))
 }
 
 fn malformed(path: &Path, cause: String) -> Error {
@@ -329,8 +346,11 @@ fn open(source: Source, reader: Reader) -> SymphoniaResult<Box<dyn FormatReader>
     })
 }
 
-fn decode(mut source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error> {
+fn decode(mut source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> Result<Decoded, Error> {
     source.begin_at(0).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let budget = Budget::new(config, source.len());
+    let mut tags = Tags::default();
+    std::mem::take(&mut source.id3).into_iter().for_each(|tag| tags.take_id3(tag));
     let mut reader = open(source, plan.reader).map_err(|error| refused(path, &plan, error))?;
     let track = match plan.track_id {
         Some(id) => reader.tracks().iter().find(|track| track.id == id),
@@ -349,7 +369,11 @@ fn decode(mut source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error>
         .make_audio_decoder(&parameters, &options)
         .map_err(|error| refused(path, &plan, error))?;
 
-    let mut sound = Collector::new(path, &track, &parameters, plan.reader);
+    // What the header promises, so that nobody waits for what will be refused.
+    if let (Some(rate_hz), Some(channels)) = (parameters.sample_rate, &parameters.channels) {
+        budget.check(path, plan.expected_len(&track), channels.count(), rate_hz)?;
+    }
+    let mut sound = Collector::new(path, &track, &parameters, plan.reader, budget);
     let mut ended = run(reader.as_mut(), decoder.as_mut(), &track, &mut sound)?;
     if ended.is_none() && plan.reader != Reader::Mp4 && sound.len() < plan.expected_len(&track) {
         ended = Some("the file ends before the sound that its header promises".to_owned());
@@ -372,6 +396,8 @@ fn decode(mut source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error>
         let what = "the decoded sound does not match the checksum in the file".to_owned();
         warnings.push(Warning::Damaged { what });
     }
+    tags.take_container(reader.as_mut());
+    plan.date.into_iter().for_each(|date| tags.take_date(date));
     let channels = sound.channels.into_iter().map(|channel| keep(channel, &ranges)).collect();
     let source = SourceFormat {
         container: plan.container.to_owned(),
@@ -380,7 +406,8 @@ fn decode(mut source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error>
         sample_format: plan.format,
     };
     let source = aiff_float(source, &parameters, plan.reader);
-    finish(path, sound.sample_rate_hz, channels, source, warnings)
+    let decoded = finish(path, sound.sample_rate_hz, channels, source, warnings, config)?;
+    Ok(Decoded { metadata: tags.into_metadata(), ..decoded })
 }
 
 /// AIFF-C also holds floating point, which only its reader knows.
@@ -452,10 +479,17 @@ struct Collector<'a> {
     owed: u64,
     silence_left: u64,
     damage: Vec<Range<u64>>,
+    budget: Budget,
 }
 
 impl<'a> Collector<'a> {
-    fn new(path: &'a Path, track: &Track, parameters: &AudioCodecParameters, reader: Reader) -> Self {
+    fn new(
+        path: &'a Path,
+        track: &Track,
+        parameters: &AudioCodecParameters,
+        reader: Reader,
+        budget: Budget,
+    ) -> Self {
         let sample_rate_hz = parameters.sample_rate.unwrap_or(0);
         let unit_s = track.time_base.map_or(1.0 / f64::from(sample_rate_hz.max(1)), |base| {
             f64::from(base.numer.get()) / f64::from(base.denom.get())
@@ -471,6 +505,7 @@ impl<'a> Collector<'a> {
             owed: 0,
             silence_left: MAX_SILENCE_S * u64::from(sample_rate_hz.min(crate::audio::MAX_SAMPLE_RATE_HZ)),
             damage: vec![],
+            budget,
         }
     }
 
@@ -532,6 +567,8 @@ impl<'a> Collector<'a> {
         } else if rate_hz != self.sample_rate_hz || planes != self.channels.len() {
             return Ok(false);
         }
+        let frame_len = self.len().saturating_add(buffer.frames() as u64);
+        self.budget.check(self.path, frame_len, planes, rate_hz)?;
         buffer.copy_to_vecs_planar::<f32>(&mut self.scratch);
         for (channel, new) in self.channels.iter_mut().zip(&self.scratch) {
             channel.extend_from_slice(new);

@@ -129,7 +129,8 @@ fn header(
     bits: BitDepth,
     metadata: &Metadata,
 ) -> io::Result<Vec<u8>> {
-    let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "a WAV file cannot hold so many channels or samples");
+    let too_large =
+        || io::Error::new(io::ErrorKind::FileTooLarge, "a WAV file cannot hold so many channels or samples");
     let sample_bytes = bits.sample_bytes() as u16;
     let channel_count = u16::try_from(channel_len).map_err(|_| too_large())?;
     let block_align = channel_count.checked_mul(sample_bytes).ok_or_else(too_large)?;
@@ -336,7 +337,10 @@ mod tests {
     #[test]
     fn metadata_is_written_as_it_is_and_sizes_count_it() {
         let chunk = |id: &[u8; 4], payload: &[u8]| Chunk { id: *id, payload: payload.to_vec() };
-        let metadata = Metadata { before: vec![chunk(b"bext", b"odd")], after: vec![chunk(b"cue ", b"even"), chunk(b"x\0yz", b"")] };
+        let metadata = Metadata {
+            before: vec![chunk(b"bext", b"odd")],
+            after: vec![chunk(b"cue ", b"even"), chunk(b"x\0yz", b"")],
+        };
         let mut file = Vec::new();
         write_wav_with(&mut file, &audio(vec![vec![0.5; 3]]), BitDepth::Int24, &metadata).unwrap();
         assert_eq!(u32::from_le_bytes([file[4], file[5], file[6], file[7]]) as usize + 8, file.len());

@@ -186,7 +186,9 @@ mod tests {
 
     #[test]
     fn a_history_is_continued_and_what_is_no_longer_true_is_taken_back() {
-        for (old, between) in [("A=PCM,F=48000", "\r\n"), ("A=PCM,F=48000\r\n", ""), ("A=PCM,F=48000\r\n\0\0", ""), ("", "")] {
+        for (old, between) in
+            [("A=PCM,F=48000", "\r\n"), ("A=PCM,F=48000\r\n", ""), ("A=PCM,F=48000\r\n\0\0", ""), ("", "")]
+        {
             let continued = bext(2, old.as_bytes()).with_history(&HISTORY);
             let payload = &continued.after[0].payload;
             let expected = [old.trim_end_matches('\0').as_bytes(), between.as_bytes(), LINE].concat();

@@ -1,8 +1,8 @@
 //! Decoding through symphonia: one plan per container, one loop for all.
 
 use super::caf::Description;
-use super::limits::{Budget, ReadConfig};
 use super::isobmff::{Gapless, Movie, Track as MovieTrack};
+use super::limits::{Budget, ReadConfig};
 use super::mpeg::Gap;
 use super::source::Source;
 use super::tags::Tags;
@@ -75,7 +75,17 @@ pub(super) struct Plan {
 impl Plan {
     fn new(reader: Reader, container: &'static str, codec: &str, format: SampleFormat) -> Self {
         let codec = codec.to_owned();
-        Self { reader, container, codec, format, bits: None, track_id: None, date: None, cut: Cut::All, warnings: vec![] }
+        Self {
+            reader,
+            container,
+            codec,
+            format,
+            bits: None,
+            track_id: None,
+            date: None,
+            cut: Cut::All,
+            warnings: vec![],
+        }
     }
 
     pub(super) fn of_flac() -> Self {
@@ -483,13 +493,7 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(
-        path: &'a Path,
-        track: &Track,
-        parameters: &AudioCodecParameters,
-        reader: Reader,
-        budget: Budget,
-    ) -> Self {
+    fn new(path: &'a Path, track: &Track, parameters: &AudioCodecParameters, reader: Reader, budget: Budget) -> Self {
         let sample_rate_hz = parameters.sample_rate.unwrap_or(0);
         let unit_s = track.time_base.map_or(1.0 / f64::from(sample_rate_hz.max(1)), |base| {
             f64::from(base.numer.get()) / f64::from(base.denom.get())

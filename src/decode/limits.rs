@@ -65,7 +65,13 @@ impl Budget {
     ///
     /// # Errors
     /// [`Error::Limit`]; [`Error::Malformed`] for more sound than the file's bytes can mean.
-    pub(super) fn check(&self, path: &Path, frame_len: u64, channel_len: usize, sample_rate_hz: u32) -> Result<(), Error> {
+    pub(super) fn check(
+        &self,
+        path: &Path,
+        frame_len: u64,
+        channel_len: usize,
+        sample_rate_hz: u32,
+    ) -> Result<(), Error> {
         let rate_hz = f64::from(sample_rate_hz.max(1));
         let duration_s = frame_len as f64 / rate_hz;
         let sample_len = frame_len.saturating_mul(channel_len as u64);

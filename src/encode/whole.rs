@@ -219,7 +219,9 @@ impl Staged {
             return Ok(Placed { target, before: None });
         }
         let before = match target.symlink_metadata() {
-            Ok(found) if found.is_dir() => return Err(io::Error::new(io::ErrorKind::IsADirectory, "this is a directory")),
+            Ok(found) if found.is_dir() => {
+                return Err(io::Error::new(io::ErrorKind::IsADirectory, "this is a directory"));
+            }
             Ok(found) => {
                 if found.is_file() {
                     // The new file is for the same people as the old one; where that cannot be said, the umask's will do.

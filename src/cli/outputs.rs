@@ -65,6 +65,8 @@ pub struct Deliverable<'a> {
 impl Outputs {
     /// Refuses what could not be written at the end, before the work begins.
     pub fn check(&self, input: &Path) -> Result<(), Failure> {
+        // A recording that is not there is the first thing to be told, also where its name gives the results'.
+        std::fs::metadata(input).map_err(|source| Error::Io { path: input.to_owned(), source })?;
         let json = match &self.json {
             Some(Json::File(path)) => Some(path),
             Some(Json::StandardOutput) | None => None,

@@ -148,7 +148,11 @@ impl Plan {
             return Err(refuse::unsupported(path, "an old QuickTime file (without ftyp)"));
         }
         let mut refused = None;
-        for track in movie.tracks.iter().filter(|track| track.handler == *b"soun") {
+        let has_sound = movie.tracks.iter().any(|track| track.handler == *b"soun");
+        if has_sound && !movie.tracks.iter().any(MovieTrack::is_coded_sound) {
+            return Err(malformed(path, "its index does not say how the sound is coded".to_owned()));
+        }
+        for track in movie.tracks.iter().filter(|track| track.is_coded_sound()) {
             match movie_codec(track) {
                 Ok((codec, format)) => {
                     let mut plan = Self::new(Reader::Mp4, "MP4", codec, format);
@@ -359,6 +363,8 @@ fn open(source: Source, reader: Reader) -> SymphoniaResult<Box<dyn FormatReader>
 fn decode(mut source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> Result<Decoded, Error> {
     source.begin_at(0).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let budget = Budget::new(config, source.len());
+    // A packet has at least one byte; an index may claim 2^32 of them.
+    let max_packets = source.len();
     let mut tags = Tags::default();
     std::mem::take(&mut source.id3).into_iter().for_each(|tag| tags.take_id3(tag));
     let mut reader = open(source, plan.reader).map_err(|error| refused(path, &plan, error))?;
@@ -384,7 +390,7 @@ fn decode(mut source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> R
         budget.check(path, plan.expected_len(&track), channels.count(), rate_hz)?;
     }
     let mut sound = Collector::new(path, &track, &parameters, plan.reader, budget);
-    let mut ended = run(reader.as_mut(), decoder.as_mut(), &track, &mut sound)?;
+    let mut ended = run(reader.as_mut(), decoder.as_mut(), &track, max_packets, &mut sound)?;
     if ended.is_none() && plan.reader != Reader::Mp4 && sound.len() < plan.expected_len(&track) {
         ended = Some("the file ends before the sound that its header promises".to_owned());
     }
@@ -442,9 +448,10 @@ fn run(
     reader: &mut dyn FormatReader,
     decoder: &mut dyn AudioDecoder,
     track: &Track,
+    max_packets: u64,
     sound: &mut Collector<'_>,
 ) -> Result<Option<String>, Error> {
-    loop {
+    for _ in 0..max_packets {
         let packet = match reader.next_packet() {
             Ok(Some(packet)) if packet.track_id == track.id => packet,
             Ok(Some(_)) => continue,
@@ -472,6 +479,7 @@ fn run(
             Err(error) => return Ok(Some(format!("the sound cannot be decoded further ({error})"))),
         }
     }
+    Ok(Some("the file claims more packets than it can hold".to_owned()))
 }
 
 /// Samples decoded so far, and the damage met.

@@ -76,6 +76,8 @@ pub(super) struct Gapless {
 pub(super) struct Movie {
     pub(super) has_ftyp: bool,
     has_moov: bool,
+    /// A table claims more packets than the file has bytes.
+    is_overfull: bool,
     pub(super) movie_timescale: u32,
     /// Seconds since 1904 at which the recording was made; 0 where it is not told.
     created_s: u64,
@@ -98,6 +100,14 @@ pub(super) fn read(source: &mut Source, path: &Path) -> Result<Movie, Error> {
             path: path.to_owned(),
             cause: "the recording was not finished: its index (the moov box) is missing".to_owned(),
             remedy: "copy it from the phone again, or rebuild the index with a tool such as untrunc".to_owned(),
+        });
+    }
+    if walk.movie.is_overfull {
+        // Symphonia counts through such a claim one by one: a file of a kilobyte could keep it busy for minutes.
+        return Err(Error::Malformed {
+            path: path.to_owned(),
+            cause: "its index claims more packets than the file has bytes".to_owned(),
+            remedy: "copy it from the phone again".to_owned(),
         });
     }
     Ok(walk.movie)
@@ -186,7 +196,9 @@ impl Walk<'_> {
                 self.movie.tracks.push(Track::default());
                 self.boxes(start, end, depth + 1)?;
             }
-            b"edts" | b"mdia" | b"minf" | b"stbl" | b"udta" | b"ilst" => self.boxes(start, end, depth + 1)?,
+            b"edts" | b"mdia" | b"minf" | b"stbl" | b"udta" | b"ilst" | b"moof" | b"traf" => {
+                self.boxes(start, end, depth + 1)?
+            }
             b"meta" => {
                 // A full box in MP4, a plain one in QuickTime.
                 let peek = self.source.read_at(start, 8)?;
@@ -207,9 +219,19 @@ impl Walk<'_> {
                 }
                 .unwrap_or(0);
             }
+            b"trun" | b"stsz" => {
+                let payload = self.payload(start, end, 16)?;
+                let count = field::u32_be(&payload, if kind == *b"trun" { 4 } else { 8 }).unwrap_or(0);
+                self.movie.is_overfull |= u64::from(count) > self.source.len();
+            }
             b"tkhd" | b"mdhd" | b"hdlr" | b"elst" | b"stsd" | b"stts" => {
                 let limit = if kind == *b"stts" { MAX_STTS_BYTES } else { MAX_PAYLOAD_BYTES };
                 let payload = self.payload(start, end, limit)?;
+                if kind == *b"stts" {
+                    let entries = payload.get(8..).unwrap_or_default().chunks_exact(8);
+                    let count: u64 = entries.filter_map(|entry| field::u32_be(entry, 0)).map(u64::from).sum();
+                    self.movie.is_overfull |= count > self.source.len();
+                }
                 if let Some(track) = self.movie.tracks.last_mut() {
                     track.take(kind, &payload);
                 }
@@ -226,6 +248,11 @@ impl Walk<'_> {
 }
 
 impl Track {
+    /// Whether it is sound, and says how it is coded.
+    pub(super) fn is_coded_sound(&self) -> bool {
+        self.handler == *b"soun" && self.codec != [0; 4]
+    }
+
     /// Takes one box's payload in; fields beyond its end stay as they were.
     fn take(&mut self, kind: [u8; 4], payload: &[u8]) {
         let version_1 = payload.first() == Some(&1);

@@ -190,7 +190,9 @@ fn walk(source: &mut Source, kind: Kind) -> std::io::Result<Found> {
             Some(id) if id == *b"fmt " && found.format.is_none() => {
                 found.format = parse_format(&source.read_at(chunk.start, chunk.len.min(40) as usize)?);
             }
-            Some(id) if id == *b"ds64" => found.long = long_sizes(&source.read_at(chunk.start, 4096)?),
+            Some(id) if id == *b"ds64" => {
+                found.long = long_sizes(&source.read_at(chunk.start, chunk.len.min(4096) as usize)?)
+            }
             Some(id) if id == *b"data" => {
                 if found.data.is_some() {
                     found.damage.push("a second data chunk was left out".to_owned());

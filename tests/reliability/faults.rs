@@ -227,8 +227,8 @@ fn is_superuser() -> bool {
     fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0)
 }
 
-/// Runs the program on a file system of its own, `disk`, of so many bytes. `None` where the system does not let tests mount.
-fn on_a_disk_of(desk: &Desk, options: &str, prepare: &str, words: &[&str]) -> Option<Ended> {
+/// Runs the program on a file system of its own, `disk`, of 64 kB. `None` where the system does not let tests mount.
+fn on_a_small_disk(desk: &Desk, prepare: &str, words: &[&str]) -> Option<Ended> {
     fs::create_dir_all(desk.at("disk")).unwrap();
     let possible = Command::new("unshare").args(["-rm", "true"]).stderr(Stdio::null()).status();
     if !possible.is_ok_and(|status| status.success()) {
@@ -240,7 +240,7 @@ fn on_a_disk_of(desk: &Desk, options: &str, prepare: &str, words: &[&str]) -> Op
         format!("mount -t tmpfs -o size=64k none disk && {prepare} \"$0\" \"$@\"; code=$?; ls -A disk; exit $code");
     let mut command = Command::new("unshare");
     command.args(["-rm", "sh", "-c", &script, env!("CARGO_BIN_EXE_agcfix")]).args(words);
-    command.current_dir(desk.0.path()).stdin(Stdio::null()).env("DISK_OPTIONS", options);
+    command.current_dir(desk.0.path()).stdin(Stdio::null());
     Some(Ended::of(&mut command))
 }
 
@@ -248,11 +248,11 @@ fn on_a_disk_of(desk: &Desk, options: &str, prepare: &str, words: &[&str]) -> Op
 fn a_disk_that_is_full_in_the_middle_of_the_sound() {
     let (desk, recording) = desk();
     desk.put("in.wav", plain(&tone(100_000)));
-    let Some(ended) = on_a_disk_of(&desk, "", "", &restore(&["-o", "disk/out.wav"])) else { return };
+    let Some(ended) = on_a_small_disk(&desk, "", &restore(&["-o", "disk/out.wav"])) else { return };
     ended.is(1).says("disk/out.wav: ").says("nothing was written. Make room");
     assert_eq!(ended.out, "", "something is left on the disk");
     desk.put("in.wav", &recording);
-    let ended = on_a_disk_of(&desk, "", "", &restore(&["-o", "disk/out.wav"])).unwrap();
+    let ended = on_a_small_disk(&desk, "", &restore(&["-o", "disk/out.wav"])).unwrap();
     ended.is(0);
     assert_eq!(ended.out, "out.wav\n");
 }
@@ -264,7 +264,7 @@ fn a_disk_that_is_full_at_the_last_of_several_files() {
     desk.put("in.wav", plain(&tone(16_000)));
     for sidecar in [["--plot=disk/p.png", "--json=disk/j.json"], ["--json=disk/j.json", "--plot=disk/p.png"]] {
         let words = restore(&[&["-o", "disk/out.wav"], &sidecar[..]].concat());
-        let Some(ended) = on_a_disk_of(&desk, "", "", &words) else { return };
+        let Some(ended) = on_a_small_disk(&desk, "", &words) else { return };
         ended.is(1).says("nothing was written");
         assert_eq!(ended.out, "", "something is left on the disk");
     }
@@ -275,7 +275,7 @@ fn a_disk_that_is_full_keeps_the_file_that_was_to_be_replaced() {
     let (desk, _) = desk();
     desk.put("in.wav", plain(&tone(100_000)));
     let words = restore(&["-o", "disk/out.wav", "--force"]);
-    let Some(ended) = on_a_disk_of(&desk, "", "echo precious > disk/out.wav;", &words) else { return };
+    let Some(ended) = on_a_small_disk(&desk, "echo precious > disk/out.wav;", &words) else { return };
     ended.is(1);
     assert_eq!(ended.out, "out.wav\n");
 }
@@ -284,7 +284,7 @@ fn a_disk_that_is_full_keeps_the_file_that_was_to_be_replaced() {
 fn a_disk_that_can_only_be_read() {
     let (desk, recording) = desk();
     let prepare = "mount -o remount,ro none disk &&";
-    let Some(ended) = on_a_disk_of(&desk, "", prepare, &restore(&["-o", "disk/out.wav"])) else { return };
+    let Some(ended) = on_a_small_disk(&desk, prepare, &restore(&["-o", "disk/out.wav"])) else { return };
     ended.is(1).says("name a folder that can be written to");
     assert_eq!(ended.out, "");
     fs::remove_dir(desk.at("disk")).unwrap();
@@ -410,7 +410,8 @@ fn a_kill_leaves_no_half_written_result() {
 fn a_closing_terminal_that_is_to_be_ignored() {
     let (desk, _) = desk();
     // What `nohup` does.
-    let ended = Ended::of(desk.program_under("trap '' HUP; (sleep 0.05; kill -HUP $$) &").args(["analyze", "in.wav"]));
+    let ended =
+        Ended::of(desk.program_under("trap '' HUP; { sleep 0.05; kill -HUP $$; } & true").args(["analyze", "in.wav"]));
     ended.is(0);
 }
 
@@ -510,7 +511,6 @@ fn a_gain_curve_that_is_none() {
     folder.put("nan.csv", "time_s,gain_db\n0,nan\n1,nan\n");
     folder.put("inf.csv", "time_s,gain_db\n0,inf\n");
     folder.put("back.csv", "time_s,gain_db\n1,0\n0,0\n");
-    folder.put("wide.csv", "time_s,gain_db\n-1e300,0\n0,1\n1e300,2\n");
     folder.put("fine.csv", format!("time_s,gain_db\n0,0\n1e-9,1\n{}", "1e9,2\n"));
     folder.put("binary.csv", [0xff, 0xfe, 0, 1]);
     folder.put("empty.csv", "");
@@ -522,7 +522,6 @@ fn a_gain_curve_that_is_none() {
         "nan.csv",
         "inf.csv",
         "back.csv",
-        "wide.csv",
         "fine.csv",
         "binary.csv",
         "empty.csv",

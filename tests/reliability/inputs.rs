@@ -342,7 +342,7 @@ fn five_gigabytes_are_refused_at_once() {
     let file = fs::OpenOptions::new().append(true).open(desk.at("in.bin")).unwrap();
     file.set_len((5 << 30) + 80).unwrap();
     let ended = desk.run(&["restore", "in.bin", "--law", "none"]);
-    ended.fails("93:12:25 h of 1 channels at 8000 Hz").says("--max-duration 335545");
+    ended.fails("93:12:24 h of 1 channels at 8000 Hz").says("--max-duration 335545");
     assert_eq!(desk.names(), ["in.bin"]);
 }
 
@@ -376,11 +376,11 @@ fn mp4_odd_and_broken() {
         refused("a video without sound", fixture("silent.mp4"), "no sound track"),
         refused("never finished: no index", cut(m4a(), moov), "the recording was not finished"),
         refused("nothing but its first box", cut(m4a(), 28), "the recording was not finished"),
-        damaged("the sound is zeros", zeroed, 14_401, "silence from 0.00 s"),
+        refused("the sound is zeros", zeroed, "no sound could be decoded"),
         refused("the index is empty", with(cut(m4a(), moov + 8), moov as isize, &[0, 0, 0, 8]), "no sound track"),
         refused("the index is cut off", cut(m4a(), moov + 200), "in.bin"),
-        refused("no sample table", patched(m4a(), b"stbl", b"free"), "in.bin"),
-        refused("no sample description", patched(m4a(), b"stsd", b"free"), "in.bin"),
+        refused("no sample table", patched(m4a(), b"stbl", b"free"), "does not say how the sound is coded"),
+        refused("no sample description", patched(m4a(), b"stsd", b"free"), "does not say how the sound is coded"),
         refused("no media header", patched(m4a(), b"mdhd", b"free"), "in.bin"),
         refused("no track header", patched(m4a(), b"tkhd", b"free"), "in.bin"),
         refused("Opus", fixture("opus.mp4"), "Opus is not supported"),
@@ -394,7 +394,17 @@ fn mp4_odd_and_broken() {
         refused(
             "the size table claims 2^32 entries",
             patched(m4a(), b"stsz", &[b"stsz".as_slice(), &[0; 8], &[0xff; 4]].concat()),
-            "in.bin",
+            "more packets than the file has bytes",
+        ),
+        refused(
+            "a fragment claims 2^32 packets of no length",
+            patched(fixture("fragmented.mp4"), b"trun", b"trun\0\0\0\0\xff\xff\xff\xff"),
+            "more packets than the file has bytes",
+        ),
+        refused(
+            "the time table claims 2^32 packets",
+            patched(m4a(), b"stts", b"stts\0\0\0\0\0\0\0\x01\xff\xff\xff\xff\0\0\0\0"),
+            "more packets than the file has bytes",
         ),
         refused(
             "an edit list far beyond the sound",
@@ -405,10 +415,10 @@ fn mp4_odd_and_broken() {
             ),
             "no sound could be decoded",
         ),
-        sound(
+        refused(
             "an edit list of 2^32 edits, one of which is there",
             patched(m4a(), b"elst", b"elst\0\0\0\0\xff\xff\xff\xff"),
-            14_401,
+            "unexpected end of atom",
         ),
     ]);
 }
@@ -432,7 +442,7 @@ fn other_containers_odd_and_broken() {
             "FLAC that claims more",
             with(flac(), 8 + 16, &[0xff]),
             3200,
-            "before the sound that its header promises",
+            "the file ends in the middle of the sound",
         ),
         refused("FLAC without its first block", with(flac(), 4, &[4]), "in.bin"),
         refused("FLAC of 0 Hz", with(flac(), 8 + 10, &[0, 0, 0x02]), "in.bin"),
@@ -449,6 +459,7 @@ fn other_containers_odd_and_broken() {
         refused("MP3 cut in its first frame", cut(mp3(), 100), "in.bin"),
         refused("MP2", fixture("chirp.mp2"), "MPEG layer II (MP2)"),
         sound("Ogg", ogg(), 14_401),
+        refused("Ogg whose only page of sound is damaged", middle(ogg(), 400), "crc mismatch"),
         refused("Ogg of its first page", cut(ogg(), 58), "in.bin"),
         refused("Ogg with another codec", patched(ogg(), b"\x01vorbis", b"\x01nobody"), "this kind of Ogg file"),
         refused("Ogg Opus", fixture("chirp.opus"), "Opus is not supported"),
@@ -471,7 +482,6 @@ fn other_containers_odd_and_broken() {
         ("MP3", middle(mp3(), 400)),
         ("MP4", middle(fixture("faststart.m4a"), 40)),
         ("AAC", middle(adts(), 40)),
-        ("Ogg", middle(ogg(), 400)),
     ] {
         let desk = Desk::new();
         desk.put("in.bin", &file);

@@ -134,7 +134,7 @@ pub fn silent_flac(frame_len: u64, claimed: u64) -> Vec<u8> {
         // Sync, fixed block size; 4096 samples, 48 kHz; mono, 16 bits; the frame's number in UTF-8's way.
         let mut head = vec![0xff, 0xf8, 0xca, 0x08];
         let mut number = Vec::new();
-        char::from_u32(frame as u32).map_or((), |c| number.extend(c.to_string().into_bytes()));
+        number.extend(char::from_u32(frame as u32).unwrap().to_string().into_bytes());
         head.extend(number);
         let crc = crc(&head, 0x07, 8);
         head.push(crc as u8);

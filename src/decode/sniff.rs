@@ -30,14 +30,18 @@ pub(super) enum Container {
 const WINDOW_BYTES: usize = 64 * 1024;
 /// ID3v2 tags in a row that are skipped: more than one occurs, many do not.
 const MAX_ID3_TAGS: usize = 4;
+/// Largest ID3v2 tag that is read and not only skipped; a cover picture is a few million bytes.
+const MAX_ID3_BYTES: u64 = 16 << 20;
 
 /// Recognises a file, and moves the source's beginning past any ID3v2 tag.
 pub(super) fn sniff(source: &mut Source) -> io::Result<Container> {
     let mut head = source.read_at(0, WINDOW_BYTES)?;
     for _ in 0..MAX_ID3_TAGS {
         let Some(tag_len) = id3v2_len(&head) else { break };
-        let tag = source.read_at(0, usize::try_from(tag_len).unwrap_or(usize::MAX))?;
-        source.id3.push(tag);
+        if tag_len <= MAX_ID3_BYTES {
+            let tag = source.read_at(0, tag_len as usize)?;
+            source.id3.push(tag);
+        }
         source.begin_at(tag_len)?;
         head = source.read_at(0, WINDOW_BYTES)?;
     }

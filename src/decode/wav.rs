@@ -317,7 +317,10 @@ fn samples(source: &mut Source, coding: Coding, channel_len: usize, data: Data) 
     let block_bytes = BLOCK_BYTES / block_align * block_align;
     // As long as the file really is, so that nothing is moved while it grows.
     let frame_len = usize::try_from(data.len / block_align as u64).unwrap_or(0);
-    let mut channels: Vec<Vec<f32>> = (0..channel_len).map(|_| Vec::with_capacity(frame_len)).collect();
+    let mut channels: Vec<Vec<f32>> = vec![vec![]; channel_len];
+    for channel in &mut channels {
+        channel.try_reserve_exact(frame_len).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
+    }
     let mut at = data.start;
     let end = data.start + data.len;
     while at < end {

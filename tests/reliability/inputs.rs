@@ -6,6 +6,7 @@ use super::make::{
 };
 use super::{Desk, Ended, written};
 use std::fs;
+use std::path::Path;
 
 /// What becomes of a file.
 enum Becomes {
@@ -346,6 +347,11 @@ fn five_gigabytes_are_refused_at_once() {
     assert_eq!(desk.names(), ["in.bin"]);
 }
 
+/// A file that a fuzzer found.
+fn fuzzed(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/container").join(name)).unwrap()
+}
+
 // ---- MP4 ------------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -365,6 +371,12 @@ fn mp4_odd_and_broken() {
         with(file, at + 8, &size.to_be_bytes())
     };
     check_all(&[
+        refused("one on which the decoder panics", fuzzed("decoder-panics"), "the decoder failed on this file"),
+        refused(
+            "one that kept the decoder counting",
+            fuzzed("found-timeout-e51ca3f1"),
+            "more packets than the file has bytes",
+        ),
         sound("as it should be", m4a(), 14_401),
         sound("the index at the front", fixture("faststart.m4a"), 14_401),
         sound("ALAC", fixture("alac.m4a"), 1600),
@@ -456,6 +468,15 @@ fn other_containers_odd_and_broken() {
         refused("FLAC of an hour in 600 kB, which it does not tell", silent_flac(42_000, 0), "cannot hold"),
         sound("MP3", mp3(), 24_001),
         sound("MP3 with tags", fixture("tagged.mp3"), 4800),
+        damaged(
+            "MP3 of another rate from its eleventh frame on, 40 MB of it",
+            [[0xff, 0xfb, 0x18, 0xc4].into_iter().chain([0; 140]).collect::<Vec<u8>>().repeat(10), {
+                [0xff, 0xfb, 0x10, 0xc4].into_iter().chain([0; 100]).collect::<Vec<u8>>().repeat(400_000)
+            }]
+            .concat(),
+            10 * 1152,
+            "the rate or number of channels changes",
+        ),
         refused("MP3 cut in its first frame", cut(mp3(), 100), "in.bin"),
         refused("MP2", fixture("chirp.mp2"), "MPEG layer II (MP2)"),
         sound("Ogg", ogg(), 14_401),
@@ -563,7 +584,8 @@ fn cut_off_at_every_boundary() {
         chunk(b"data", &tone(500)),
         chunk(b"cue ", &[0; 4]),
     ]);
-    let files: [(&str, Vec<u8>, fn(&[u8]) -> Vec<usize>); 11] = [
+    type Boundaries = fn(&[u8]) -> Vec<usize>;
+    let files: [(&str, Vec<u8>, Boundaries); 11] = [
         ("wav", wav, boundaries::of_wav),
         ("chirp.m4a", fixture("chirp.m4a"), boundaries::of_mp4),
         ("faststart.m4a", fixture("faststart.m4a"), boundaries::of_mp4),

@@ -203,7 +203,8 @@ proptest! {
 #[test]
 fn the_corpus_is_replayed() {
     fuzzed::keep_quiet_about_decoders();
-    let targets: [(&str, fn(&[u8])); 5] = [
+    type Property = fn(&[u8]);
+    let targets: [(&str, Property); 5] = [
         ("wav", fuzzed::wav),
         ("container", fuzzed::container),
         ("gain_csv", fuzzed::gain_csv),

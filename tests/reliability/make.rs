@@ -134,7 +134,13 @@ pub fn silent_flac(frame_len: u64, claimed: u64) -> Vec<u8> {
         // Sync, fixed block size; 4096 samples, 48 kHz; mono, 16 bits; the frame's number in UTF-8's way.
         let mut head = vec![0xff, 0xf8, 0xca, 0x08];
         let mut number = Vec::new();
-        number.extend(char::from_u32(frame as u32).unwrap().to_string().into_bytes());
+        let six = |shift: u32| 0x80 | (frame >> shift & 0x3f) as u8;
+        match frame {
+            0..0x80 => number.push(frame as u8),
+            0x80..0x800 => number.extend([0xc0 | (frame >> 6) as u8, six(0)]),
+            0x800..0x1_0000 => number.extend([0xe0 | (frame >> 12) as u8, six(6), six(0)]),
+            _ => number.extend([0xf0 | (frame >> 18) as u8, six(12), six(6), six(0)]),
+        }
         head.extend(number);
         let crc = crc(&head, 0x07, 8);
         head.push(crc as u8);

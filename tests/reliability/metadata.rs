@@ -29,6 +29,11 @@ fn payload<'a>(chunks: &'a [([u8; 4], Vec<u8>)], id: &[u8; 4]) -> &'a [u8] {
     &chunks.iter().find(|(found, _)| found == id).unwrap_or_else(|| panic!("no {}", id.escape_ascii())).1
 }
 
+/// The coding history of a `bext` chunk, without the NUL that makes it even.
+fn history(bext: &[u8]) -> String {
+    String::from_utf8(bext[602..].to_vec()).unwrap().trim_end_matches('\0').to_owned()
+}
+
 const LINE: &str =
     concat!("A=PCM,F=8000,W=24,M=mono,T=agcfix ", env!("CARGO_PKG_VERSION"), "; nothing changed; from WAV PCM\r\n");
 
@@ -62,8 +67,7 @@ fn chunks_of_a_wav_file_survive_before_and_behind_the_sound() {
     for (id, expected) in kept {
         assert_eq!(payload(&after, id), expected);
     }
-    let history = String::from_utf8(payload(&after, b"bext")[602..].to_vec()).unwrap();
-    assert_eq!(history, format!("A=PCM,F=8000,W=16,M=mono,T=recorder\r\n{LINE}"));
+    assert_eq!(history(payload(&after, b"bext")), format!("A=PCM,F=8000,W=16,M=mono,T=recorder\r\n{LINE}"));
     assert_eq!(payload(&after, b"bext")[..346], bext[..346]);
     // The loudness of the sound as it was is no longer known.
     assert_eq!(payload(&after, b"bext")[412..422], [0xff, 0x7f].repeat(5));
@@ -75,8 +79,8 @@ fn a_restored_file_restored_again_says_so_twice() {
     desk.put("in.wav", wav(&mono(), &tone(300)));
     desk.run(&["restore", "in.wav", "--law", "none", "-o", "a.wav"]).is(0);
     desk.run(&["restore", "a.wav", "--law", "none", "-o", "b.wav"]).is(0);
-    let history = payload(&chunks(&fs::read(desk.at("b.wav")).unwrap()), b"bext")[602..].to_vec();
-    assert_eq!(String::from_utf8(history).unwrap(), LINE.repeat(2));
+    let written = chunks(&fs::read(desk.at("b.wav")).unwrap());
+    assert_eq!(history(payload(&written, b"bext")), LINE.repeat(2));
 }
 
 #[test]
@@ -84,17 +88,17 @@ fn the_history_says_what_was_undone_and_nothing_of_when() {
     let desk = Desk::new();
     desk.put("in.wav", wav(&fmt(1, 2, 8_000, 16), &tone(400)));
     desk.put("gain.csv", "time_s,gain_db\n0,0\n0.02,-3\n");
-    let history = |words: &[&str], name: &str| {
+    let told = |words: &[&str], name: &str| {
         desk.run(&[&["restore", "in.wav", "-o", name], words].concat()).is(0);
         let bext = payload(&chunks(&fs::read(desk.at(name)).unwrap()), b"bext").to_vec();
         assert_eq!(bext[320..338], [0; 18], "date and time");
-        String::from_utf8(bext[602..].to_vec()).unwrap()
+        history(&bext)
     };
-    let law = history(&["--law", "compressor:threshold_db=-30", "--bits", "16"], "law.wav");
+    let law = told(&["--law", "compressor:threshold_db=-30", "--bits", "16"], "law.wav");
     assert!(law.contains("W=16,M=stereo") && law.contains("gain control undone (compressor)"), "{law}");
-    let curve = history(&["--gain", "gain.csv", "--bits", "32f"], "curve.wav");
+    let curve = told(&["--gain", "gain.csv", "--bits", "32f"], "curve.wav");
     assert!(curve.contains("W=32") && curve.contains("gain curve undone"), "{curve}");
-    history(&["--gain", "gain.csv", "--bits", "32f"], "again.wav");
+    told(&["--gain", "gain.csv", "--bits", "32f"], "again.wav");
     assert_eq!(fs::read(desk.at("curve.wav")).unwrap(), fs::read(desk.at("again.wav")).unwrap());
 }
 

@@ -1,16 +1,18 @@
 //! Writing WAV files: 16 bit with dither, 24 bit, or 32-bit float.
 //!
-//! The header is written here and not by hound, which leaves out the pad byte behind an odd number of bytes and stops
-//! without a word at 4 GiB. Source: Microsoft/IBM RIFF (1991); Microsoft, `WAVEFORMATEX` and `WAVEFORMATEXTENSIBLE`: more
-//! than two channels or more than 16 bits need the extensible header.
+//! The header is written here and not by hound, which leaves out the pad byte behind an odd number of bytes, stops without a
+//! word at 4 GiB and knows no other chunks. Beyond 4 GiB the file becomes an RF64 file, which programs that read broadcast
+//! recordings read as well. Source: Microsoft/IBM RIFF (1991); Microsoft, `WAVEFORMATEX` and `WAVEFORMATEXTENSIBLE`: more than
+//! two channels or more than 16 bits need the extensible header; EBU Tech 3306 (RF64).
 
 use crate::audio::Audio;
+use crate::metadata::{Chunk, Metadata};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::io::{self, Write};
 
 #[cfg(feature = "files")]
-pub use whole::{write_atomically, write_wav_file};
+pub use whole::{Abort, Batch, write_atomically, write_wav_file};
 
 /// How samples are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,14 +61,26 @@ const BLOCK_FRAMES: usize = 8192;
 /// Writes a WAV file, front to back (a pipe will do).
 ///
 /// Level `x` becomes `round(2^(b-1) x)`, clamped to the integer's range. Channels, rate and number of samples are the
-/// recording's.
+/// recording's. A file of more than 4 GiB is RF64.
 ///
 /// # Errors
-/// Whatever the writer says; [`io::ErrorKind::FileTooLarge`] before anything is written where the file would exceed the
-/// 4 GiB that WAV's size fields can tell.
-pub fn write_wav(mut writer: impl Write, audio: &Audio, bits: BitDepth) -> io::Result<Written> {
+/// Whatever the writer says.
+pub fn write_wav(writer: impl Write, audio: &Audio, bits: BitDepth) -> io::Result<Written> {
+    write_wav_with(writer, audio, bits, &Metadata::default())
+}
+
+/// Writes a WAV file with what the recording says about itself.
+///
+/// # Errors
+/// As [`write_wav`].
+pub fn write_wav_with(
+    mut writer: impl Write,
+    audio: &Audio,
+    bits: BitDepth,
+    metadata: &Metadata,
+) -> io::Result<Written> {
     let channels = audio.channels();
-    let header = header(channels.len(), audio.sample_rate_hz(), audio.sample_len(), bits)?;
+    let header = header(channels.len(), audio.sample_rate_hz(), audio.sample_len(), bits, metadata)?;
     writer.write_all(&header)?;
 
     let is_dithered = bits == BitDepth::Int16 && !is_on_grid(channels, 16);
@@ -97,23 +111,30 @@ pub fn write_wav(mut writer: impl Write, audio: &Audio, bits: BitDepth) -> io::R
     if !(audio.sample_len() * channels.len() * bits.sample_bytes()).is_multiple_of(2) {
         writer.write_all(&[0])?;
     }
+    writer.write_all(&chunks_bytes(&metadata.after))?;
     writer.flush()?;
     Ok(written)
 }
 
+/// A size field that says "see the ds64 chunk".
+const SIZE_ELSEWHERE: u32 = u32::MAX;
+/// Bytes of a `ds64` chunk without a table: three sizes of 64 bits and the table's length.
+const DS64_BYTES: u32 = 28;
+
 /// Everything before the first sample.
-fn header(channel_len: usize, sample_rate_hz: u32, sample_len: usize, bits: BitDepth) -> io::Result<Vec<u8>> {
-    let too_large = || {
-        let frame_bytes = channel_len * bits.sample_bytes();
-        let gib = sample_len as f64 * frame_bytes as f64 / f64::from(1 << 30);
-        let remedy = "a WAV file can hold 4 GiB; choose fewer bits, or split the recording";
-        io::Error::new(io::ErrorKind::FileTooLarge, format!("{gib:.1} GiB of sound do not fit: {remedy}"))
-    };
+fn header(
+    channel_len: usize,
+    sample_rate_hz: u32,
+    sample_len: usize,
+    bits: BitDepth,
+    metadata: &Metadata,
+) -> io::Result<Vec<u8>> {
+    let too_large =
+        || io::Error::new(io::ErrorKind::FileTooLarge, "a WAV file cannot hold so many channels or samples");
     let sample_bytes = bits.sample_bytes() as u16;
     let channel_count = u16::try_from(channel_len).map_err(|_| too_large())?;
     let block_align = channel_count.checked_mul(sample_bytes).ok_or_else(too_large)?;
-    let data_len = sample_len.checked_mul(usize::from(block_align)).and_then(|len| u32::try_from(len).ok());
-    let data_len = data_len.ok_or_else(too_large)?;
+    let data_len = (sample_len as u64).checked_mul(u64::from(block_align)).ok_or_else(too_large)?;
     let (tag, is_float) = if bits == BitDepth::Float32 { (TAG_FLOAT, true) } else { (TAG_PCM, false) };
     let is_extensible = channel_len > 2 || bits == BitDepth::Int24;
 
@@ -134,23 +155,63 @@ fn header(channel_len: usize, sample_rate_hz: u32, sample_len: usize, bits: BitD
         fmt.extend(0u16.to_le_bytes());
     }
     let mut chunks = Vec::with_capacity(80);
-    chunks.extend(b"WAVEfmt ");
+    chunks.extend(b"fmt ");
     chunks.extend((fmt.len() as u32).to_le_bytes());
     chunks.extend(&fmt);
     if is_float {
         // Formats other than PCM are to have a fact chunk with the number of frames.
         chunks.extend(b"fact");
         chunks.extend(4u32.to_le_bytes());
-        chunks.extend((sample_len as u32).to_le_bytes());
+        chunks.extend(u32::try_from(sample_len).unwrap_or(SIZE_ELSEWHERE).to_le_bytes());
     }
+    chunks.extend(chunks_bytes(&metadata.before));
     chunks.extend(b"data");
-    chunks.extend(data_len.to_le_bytes());
-    let riff_len = (chunks.len() as u32).checked_add(data_len).and_then(|len| len.checked_add(data_len % 2));
-    let mut out = Vec::with_capacity(chunks.len() + 8);
-    out.extend(b"RIFF");
-    out.extend(riff_len.ok_or_else(too_large)?.to_le_bytes());
-    out.extend(chunks);
+    let behind_len: u64 = metadata.after.iter().map(|chunk| 8 + chunk.payload.len().next_multiple_of(2) as u64).sum();
+    // "WAVE", the chunks, the size field of `data`, the samples and their pad byte, the chunks behind them.
+    let riff_len = (4 + chunks.len() as u64 + 4 + behind_len)
+        .checked_add(data_len)
+        .and_then(|len| len.checked_add(data_len % 2))
+        .ok_or_else(too_large)?;
+
+    let mut out = Vec::with_capacity(chunks.len() + 60);
+    match (u32::try_from(riff_len), u32::try_from(data_len)) {
+        (Ok(riff_len), Ok(data_len)) if riff_len < SIZE_ELSEWHERE => {
+            out.extend(b"RIFF");
+            out.extend(riff_len.to_le_bytes());
+            out.extend(b"WAVE");
+            out.extend(chunks);
+            out.extend(data_len.to_le_bytes());
+        }
+        _ => {
+            out.extend(b"RF64");
+            out.extend(SIZE_ELSEWHERE.to_le_bytes());
+            out.extend(b"WAVEds64");
+            out.extend(DS64_BYTES.to_le_bytes());
+            out.extend((riff_len.checked_add(8 + u64::from(DS64_BYTES)).ok_or_else(too_large)?).to_le_bytes());
+            out.extend(data_len.to_le_bytes());
+            out.extend((sample_len as u64).to_le_bytes());
+            out.extend(0u32.to_le_bytes());
+            out.extend(chunks);
+            out.extend(SIZE_ELSEWHERE.to_le_bytes());
+        }
+    }
     Ok(out)
+}
+
+/// Chunks as they stand in the file, each with the pad byte that an odd length needs. A chunk that no size field can tell
+/// was never read from a file; it is left out.
+fn chunks_bytes(chunks: &[Chunk]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for chunk in chunks {
+        let Ok(len) = u32::try_from(chunk.payload.len()) else { continue };
+        out.extend(chunk.id);
+        out.extend(len.to_le_bytes());
+        out.extend(&chunk.payload);
+        if len % 2 == 1 {
+            out.push(0);
+        }
+    }
+    out
 }
 
 /// Speaker mask: the usual places for mono and stereo, none beyond (0: channels in order, no places claimed).
@@ -191,88 +252,7 @@ fn quantized(x: f32, bits: i32, dither: f64, written: &mut Written) -> i32 {
 }
 
 #[cfg(feature = "files")]
-mod whole {
-    //! Files that appear whole or not at all.
-
-    use super::{BitDepth, Written, write_wav};
-    use crate::audio::Audio;
-    use crate::error::Error;
-    use std::fs::File;
-    use std::io::{self, BufWriter, Write};
-    use std::path::{Path, PathBuf};
-
-    /// Writes a file so that it appears whole or not at all: into a temporary file beside it, flushed, synced, renamed.
-    ///
-    /// An existing file is replaced with `force` only. Until the rename, and after any failure, the target is as it was
-    /// and the temporary file is gone.
-    ///
-    /// # Errors
-    /// [`Error::Io`] with `path`: whatever `write` or the system says, and [`io::ErrorKind::AlreadyExists`] for an existing
-    /// target without `force`.
-    pub fn write_atomically<T>(
-        path: &Path,
-        force: bool,
-        write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<T>,
-    ) -> Result<T, Error> {
-        attempt(path, force, write).map_err(|source| Error::Io { path: path.to_owned(), source })
-    }
-
-    /// Writes a recording as a WAV file, whole or not at all.
-    ///
-    /// # Errors
-    /// As [`write_atomically`] and [`write_wav`].
-    pub fn write_wav_file(path: &Path, force: bool, audio: &Audio, bits: BitDepth) -> Result<Written, Error> {
-        write_atomically(path, force, |writer| write_wav(writer, audio, bits))
-    }
-
-    fn attempt<T>(
-        path: &Path,
-        force: bool,
-        write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<T>,
-    ) -> io::Result<T> {
-        if path.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "this is a directory"));
-        }
-        if !force && path.symlink_metadata().is_ok() {
-            return Err(exists());
-        }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".agcfix-").suffix(".part");
-        #[cfg(unix)]
-        {
-            // As any new file: the process's umask takes its part. tempfile's own default is private to the user.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut temporary = builder.tempfile_in(&folder)?;
-        let mut writer = BufWriter::with_capacity(1 << 18, temporary.as_file_mut());
-        let result = write(&mut writer)?;
-        writer.flush()?;
-        drop(writer);
-        temporary.as_file().sync_all()?;
-        if force {
-            temporary.persist(path).map_err(|error| error.error)?;
-        } else {
-            temporary.persist_noclobber(path).map_err(|error| match error.error.kind() {
-                io::ErrorKind::AlreadyExists => exists(),
-                _ => error.error,
-            })?;
-        }
-        #[cfg(unix)]
-        {
-            // The rename itself reaches the disk with its folder. Some file systems cannot sync a folder; the file is
-            // whole without it.
-            let _ = File::open(&folder).and_then(|folder| folder.sync_all());
-        }
-        Ok(result)
-    }
-
-    fn exists() -> io::Error {
-        io::Error::new(io::ErrorKind::AlreadyExists, "the file exists already; choose another name or use --force")
-    }
-}
+mod whole;
 
 #[cfg(test)]
 mod tests {
@@ -355,11 +335,35 @@ mod tests {
     }
 
     #[test]
-    fn more_than_four_gib_is_refused_before_anything_is_written() {
-        assert!(header(2, 48_000, (1 << 30) - 100, BitDepth::Int16).is_ok());
-        let error = header(2, 48_000, 1 << 30, BitDepth::Int16).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
-        assert!(error.to_string().contains("4.0 GiB"), "{error}");
-        assert!(header(8, 48_000, usize::MAX / 4, BitDepth::Float32).is_err());
+    fn metadata_is_written_as_it_is_and_sizes_count_it() {
+        let chunk = |id: &[u8; 4], payload: &[u8]| Chunk { id: *id, payload: payload.to_vec() };
+        let metadata = Metadata {
+            before: vec![chunk(b"bext", b"odd")],
+            after: vec![chunk(b"cue ", b"even"), chunk(b"x\0yz", b"")],
+        };
+        let mut file = Vec::new();
+        write_wav_with(&mut file, &audio(vec![vec![0.5; 3]]), BitDepth::Int24, &metadata).unwrap();
+        assert_eq!(u32::from_le_bytes([file[4], file[5], file[6], file[7]]) as usize + 8, file.len());
+        let has = |part: &[u8]| file.windows(part.len()).any(|window| window == part);
+        assert!(has(b"bext\x03\0\0\0odd\0data\x09\0\0\0"));
+        assert!(file.ends_with(b"\0cue \x04\0\0\0evenx\0yz\0\0\0\0"));
+    }
+
+    #[test]
+    fn more_than_four_gib_become_rf64_on_the_byte() {
+        let none = Metadata::default();
+        let of = |sample_len, metadata| header(2, 48_000, sample_len, BitDepth::Int16, metadata).unwrap();
+        // RIFF's own size field may be 2^32 - 2: 36 bytes of header lie within it, four bytes are a frame.
+        let last = (u32::MAX as usize - 1 - 36) / 4;
+        assert!(of(last, &none).starts_with(b"RIFF"));
+        let long = of(last + 1, &none);
+        assert!(long.starts_with(b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0") && long.ends_with(b"data\xff\xff\xff\xff"));
+        let size = |at: usize| u64::from_le_bytes(long[at..at + 8].try_into().unwrap());
+        let data_len = 4 * (last as u64 + 1);
+        assert_eq!((size(20), size(28), size(36)), (long.len() as u64 - 8 + data_len, data_len, last as u64 + 1));
+        // Chunks behind the sound count: 18 bytes, and two were free.
+        let after = Metadata { after: vec![Chunk { id: *b"cue ", payload: vec![0; 9] }], ..Metadata::default() };
+        assert!(of(last - 3, &after).starts_with(b"RF64") && of(last - 4, &after).starts_with(b"RIFF"));
+        assert!(header(8, 48_000, usize::MAX / 4, BitDepth::Float32, &none).is_err());
     }
 }

@@ -36,6 +36,16 @@ pub enum Error {
         /// The one command that converts it.
         remedy: String,
     },
+    /// The recording is longer or larger than the caller allows.
+    #[error("{}: {what}; {remedy}", path.display())]
+    Limit {
+        /// The file concerned.
+        path: PathBuf,
+        /// What exceeds which limit.
+        what: String,
+        /// How to allow it.
+        remedy: String,
+    },
     /// An [`crate::Audio`] or a setting is outside what the method allows.
     #[error("{what}: {cause}; {remedy}")]
     Invalid {

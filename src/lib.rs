@@ -19,6 +19,7 @@
 pub mod error;
 pub mod units;
 pub mod audio;
+pub mod metadata;
 pub mod progress;
 #[cfg(feature = "decode")]
 pub mod decode;

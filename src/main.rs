@@ -14,6 +14,8 @@ use cli::typed::Typed;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    cli::interrupt::keep_quiet_about_decoders();
+    cli::interrupt::watch();
     let outcome = Plan::of(Typed::parse()).and_then(|plan| match plan {
         Plan::Analyze(plan) => analyze(&plan),
         Plan::Restore(plan) => restore(&plan),
@@ -26,10 +28,10 @@ fn main() -> ExitCode {
 fn analyze(plan: &AnalyzePlan) -> Result<(), Failure> {
     plan.outputs.check(&plan.input)?;
     let progress = Progress::new(plan.is_quiet);
-    let recording = decode::read(&plan.input)?;
+    let recording = decode::read_with(&plan.input, &plan.reading)?;
     let analysis = engine::analyze(&recording, &plan.config, &progress)?;
     progress.finish();
-    let findings = Findings { input: &plan.input, audio: &recording.audio, analysis: &analysis, result: None };
+    let findings = Findings { input: &plan.input, recording: &recording, analysis: &analysis, result: None };
     plan.outputs.write(&findings)?;
     cli::stdio::tell(&findings.summary(), plan.summary_to)
 }
@@ -38,7 +40,7 @@ fn analyze(plan: &AnalyzePlan) -> Result<(), Failure> {
 fn restore(plan: &RestorePlan) -> Result<(), Failure> {
     plan.outputs.check(&plan.input)?;
     let progress = Progress::new(plan.is_quiet);
-    let recording = decode::read(&plan.input)?;
+    let recording = decode::read_with(&plan.input, &plan.reading)?;
     let (analysis, source) = engine::answer(&recording, plan, &progress)?;
     if let (Verdict::Undecided { reason }, false) = (&analysis.verdict, source.is_given()) {
         return Err(Failure::refused(&plan.input, reason));
@@ -46,7 +48,7 @@ fn restore(plan: &RestorePlan) -> Result<(), Failure> {
     let restored = engine::restore(&recording.audio, &analysis, source, plan.level())?;
     progress.finish();
     let result = Deliverable { restored: &restored, source, output: &plan.output, bits: plan.bits };
-    let findings = Findings { input: &plan.input, audio: &recording.audio, analysis: &analysis, result: Some(result) };
+    let findings = Findings { input: &plan.input, recording: &recording, analysis: &analysis, result: Some(result) };
     plan.outputs.write(&findings)?;
     cli::stdio::tell(&findings.summary(), plan.summary_to)
 }

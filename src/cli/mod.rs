@@ -6,6 +6,7 @@
 
 pub mod engine;
 pub mod failure;
+pub mod interrupt;
 pub mod laws;
 pub mod outputs;
 pub mod plan;

@@ -1,18 +1,21 @@
-//! What is written: everything is made in memory first, then the files appear one after the other, each whole.
+//! What is written: the files appear together or not at all.
 
 use super::failure::Failure;
+use super::interrupt;
 use super::stdio;
 use super::targets::{self, Target};
 use super::typed::Bits;
-use agcfix::encode::{BitDepth, write_atomically, write_wav_file};
+use agcfix::decode::Decoded;
+use agcfix::encode::{Batch, BitDepth, write_wav_with};
 use agcfix::gain_csv::write_gain_csv;
+use agcfix::metadata::{History, Metadata};
 use agcfix::report::plot::{Caption, Format, picture};
 use agcfix::report::story::GainSource;
 use agcfix::report::summary::{Deed, summary};
 use agcfix::report::{json, labels, table};
 use agcfix::restore::Restored;
-use agcfix::{Analysis, Audio};
-use std::io::Write as _;
+use agcfix::{Analysis, Error, Verdict};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Where the JSON goes.
@@ -45,7 +48,7 @@ pub struct Outputs {
 #[derive(Debug)]
 pub struct Findings<'a> {
     pub input: &'a Path,
-    pub audio: &'a Audio,
+    pub recording: &'a Decoded,
     pub analysis: &'a Analysis,
     pub result: Option<Deliverable<'a>>,
 }
@@ -62,6 +65,8 @@ pub struct Deliverable<'a> {
 impl Outputs {
     /// Refuses what could not be written at the end, before the work begins.
     pub fn check(&self, input: &Path) -> Result<(), Failure> {
+        // A recording that is not there is the first thing to be told, also where its name gives the results'.
+        std::fs::metadata(input).map_err(|source| Error::Io { path: input.to_owned(), source })?;
         let json = match &self.json {
             Some(Json::File(path)) => Some(path),
             Some(Json::StandardOutput) | None => None,
@@ -76,7 +81,8 @@ impl Outputs {
         ];
         let targets: Vec<Target<'_>> =
             all.into_iter().filter_map(|(option, path)| Some(Target { option, path: path? })).collect();
-        targets::check(input, &targets, self.is_forced)
+        targets::check(input, &targets, self.is_forced)?;
+        targets.iter().try_for_each(can_be_made)
     }
 
     /// Writes everything.
@@ -100,27 +106,71 @@ impl Outputs {
             files.push((path, table::partials_csv(analysis).into_bytes()));
         }
 
+        let mut batch = Batch::new(self.is_forced);
+        interrupt::guard(&batch);
+        let mut clamped_len = 0;
         if let (Some((path, bits)), Some(result)) = (&self.recording, findings.result) {
-            let depth = match bits {
-                Bits::Int16 => BitDepth::Int16,
-                Bits::Int24 => BitDepth::Int24,
-                Bits::Float32 => BitDepth::Float32,
-            };
-            let written = write_wav_file(path, self.is_forced, &result.restored.audio, depth)?;
-            if written.clamped_len > 0 {
-                stdio::warn(&format!(
-                    "{}: {} samples beyond full scale were clipped; --bits 32f keeps them",
-                    path.display(),
-                    written.clamped_len
-                ));
-            }
+            let metadata = findings.metadata(&result);
+            let audio = &result.restored.audio;
+            let written = batch.add(path, |writer| write_wav_with(writer, audio, bits.depth(), &metadata));
+            clamped_len = written.map_err(can_be_smaller)?.clamped_len;
         }
         for (path, bytes) in files {
-            write_atomically(path, self.is_forced, |writer| writer.write_all(&bytes))?;
+            batch.add(path, |writer| writer.write_all(&bytes)).map_err(can_be_smaller)?;
+        }
+        batch.commit()?;
+        if let (Some((path, _)), 1..) = (&self.recording, clamped_len) {
+            let path = path.display();
+            stdio::warn(&format!(
+                "{path}: {clamped_len} samples beyond full scale were clipped; --bits 32f keeps them"
+            ));
         }
         match (&self.json, document) {
             (Some(Json::StandardOutput), Some(document)) => stdio::print(&document),
             _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a file can be made in its folder, found out by making one: permissions alone do not tell.
+fn can_be_made(target: &Target<'_>) -> Result<(), Failure> {
+    let path = target.path;
+    let refuse =
+        |error: std::io::Error, remedy: &str| Err(Failure::Input(format!("{}: {error}; {remedy}", path.display())));
+    match path.symlink_metadata() {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return refuse(error, &format!("give {} another name", target.option)),
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match tempfile::Builder::new().prefix(".agcfix-").suffix(".part").tempfile_in(folder) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            // tempfile names its own attempt behind the system's words.
+            let error = error.raw_os_error().map_or(error, std::io::Error::from_raw_os_error);
+            refuse(error, &format!("name a folder that can be written to with {}", target.option))
+        }
+    }
+}
+
+/// What helps where the disk or a limit is the reason.
+fn can_be_smaller(error: Error) -> Failure {
+    match &error {
+        Error::Io { source, .. }
+            if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) =>
+        {
+            Failure::Input(format!("{error}; nothing was written. Make room, or name another disk with -o"))
+        }
+        _ => Failure::from(error),
+    }
+}
+
+impl Bits {
+    fn depth(self) -> BitDepth {
+        match self {
+            Self::Int16 => BitDepth::Int16,
+            Self::Int24 => BitDepth::Int24,
+            Self::Float32 => BitDepth::Float32,
         }
     }
 }
@@ -136,11 +186,34 @@ impl Findings<'_> {
         summary(&self.input.display().to_string(), self.analysis, deed)
     }
 
+    /// What the recording said about itself, and what was done to it.
+    fn metadata(&self, result: &Deliverable<'_>) -> Metadata {
+        let audio = &result.restored.audio;
+        let deed = match (&self.analysis.verdict, &self.analysis.law, result.source) {
+            (Verdict::None, ..) => "nothing changed".to_owned(),
+            (_, _, GainSource::CurveGiven) => "gain curve undone".to_owned(),
+            (_, Some(law), _) => format!("gain control undone ({})", law.name),
+            (_, None, _) => "nothing changed".to_owned(),
+        };
+        let treatment = format!(
+            "agcfix {}; {deed}; from {} {}",
+            env!("CARGO_PKG_VERSION"),
+            self.recording.source.container,
+            self.recording.source.codec
+        );
+        self.recording.metadata.clone().with_history(&History {
+            sample_rate_hz: audio.sample_rate_hz(),
+            bits: 8 * result.bits.depth().sample_bytes() as u16,
+            channel_len: audio.channels().len(),
+            treatment: &treatment,
+        })
+    }
+
     fn picture(&self, format: Format) -> Result<Vec<u8>, Failure> {
         let gain_source = self.result.map(|result| result.source).unwrap_or_default();
         let caption = Caption { name: self.file_name(), gain_source };
         let restored = self.result.map(|result| result.restored);
-        Ok(picture(self.audio, self.analysis, restored, &caption, format)?)
+        Ok(picture(&self.recording.audio, self.analysis, restored, &caption, format)?)
     }
 
     fn json(&self) -> Result<String, Failure> {

@@ -4,8 +4,9 @@ use super::failure::Failure;
 use super::laws::LawChoice;
 use super::outputs::{Json, Outputs, Plot};
 use super::stdio::SummaryTo;
-use super::typed::{AnalyzeTyped, Bits, Command, Common, RestoreTyped, Typed};
+use super::typed::{AnalyzeTyped, Bits, Command, Common, NonFinite, RestoreTyped, Typed};
 use agcfix::Config;
+use agcfix::decode::{self, Damage, ReadConfig};
 use agcfix::report::plot::Format;
 use agcfix::restore::Level;
 use std::ffi::OsString;
@@ -23,6 +24,7 @@ pub enum Plan {
 #[derive(Debug)]
 pub struct AnalyzePlan {
     pub input: PathBuf,
+    pub reading: ReadConfig,
     pub config: Config,
     pub outputs: Outputs,
     pub summary_to: SummaryTo,
@@ -33,6 +35,7 @@ pub struct AnalyzePlan {
 #[derive(Debug)]
 pub struct RestorePlan {
     pub input: PathBuf,
+    pub reading: ReadConfig,
     pub output: PathBuf,
     pub gain: GainChoice,
     pub bits: Bits,
@@ -79,7 +82,15 @@ impl AnalyzePlan {
             partials: typed.partials,
             is_forced: common.force,
         };
-        Ok(Self { input: common.input, config: Config::default(), outputs, summary_to, is_quiet: common.quiet })
+        let reading = reading(&common);
+        Ok(Self {
+            input: common.input,
+            reading,
+            config: Config::default(),
+            outputs,
+            summary_to,
+            is_quiet: common.quiet,
+        })
     }
 }
 
@@ -101,8 +112,9 @@ impl RestorePlan {
             is_forced: common.force,
         };
         let summary_to = if common.quiet { SummaryTo::Nowhere } else { SummaryTo::StandardError };
+        let reading = reading(&common);
         let (input, bits, is_quiet) = (common.input, typed.bits, common.quiet);
-        Ok(Self { input, output, gain, bits, outputs, summary_to, is_quiet })
+        Ok(Self { input, reading, output, gain, bits, outputs, summary_to, is_quiet })
     }
 
     /// Integers need room below full scale; floating point keeps the absolute level.
@@ -111,6 +123,18 @@ impl RestorePlan {
             Bits::Float32 => Level::Keep,
             Bits::Int16 | Bits::Int24 => Level::KeepBelowMinusOneDbtp,
         }
+    }
+}
+
+/// What is put up with when the recording is read.
+fn reading(common: &Common) -> ReadConfig {
+    ReadConfig {
+        max_duration_s: common.max_duration,
+        damage: if common.strict { Damage::Refuse } else { Damage::Warn },
+        nonfinite: match common.nonfinite {
+            NonFinite::Error => decode::NonFinite::Refuse,
+            NonFinite::Zero => decode::NonFinite::Zero,
+        },
     }
 }
 

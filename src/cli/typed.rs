@@ -63,6 +63,15 @@ pub struct Common {
     /// Write the numbers as JSON; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
+    /// Longest recording that is taken in; longer ones need more memory than most machines have
+    #[arg(long, value_name = "SECONDS", default_value = "14400", value_parser = seconds)]
+    pub max_duration: f64,
+    /// Fail where the recording is damaged, instead of using what can be decoded
+    #[arg(long)]
+    pub strict: bool,
+    /// Samples that are no numbers (NaN, infinity)
+    #[arg(long, value_enum, default_value = "error")]
+    pub nonfinite: NonFinite,
     /// Overwrite files that exist; the recording itself never is
     #[arg(long)]
     pub force: bool,
@@ -106,6 +115,23 @@ pub struct RestoreTyped {
     /// Samples of the result; 32f keeps the absolute level
     #[arg(long, value_enum, default_value = "24")]
     pub bits: Bits,
+}
+
+/// What is done with samples that are no numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NonFinite {
+    /// End, naming the first
+    Error,
+    /// Take them for silence
+    Zero,
+}
+
+/// A positive number of seconds.
+fn seconds(typed: &str) -> Result<f64, String> {
+    match typed.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds > 0.0 => Ok(seconds),
+        _ => Err("give a positive number of seconds".to_owned()),
+    }
 }
 
 /// Sample formats.

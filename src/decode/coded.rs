@@ -2,11 +2,14 @@
 
 use super::caf::Description;
 use super::isobmff::{Gapless, Movie, Track as MovieTrack};
+use super::limits::{Budget, ReadConfig};
 use super::mpeg::Gap;
 use super::source::Source;
+use super::tags::Tags;
 use super::{Decoded, SampleFormat, SourceFormat, check_shape, finish, refuse};
 use crate::analysis::Warning;
 use crate::error::Error;
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,6 +66,8 @@ pub(super) struct Plan {
     /// Bits of a sample, where the container's index says it and symphonia does not.
     bits: Option<u16>,
     track_id: Option<u32>,
+    /// Day of the recording, where the container's index says it.
+    date: Option<String>,
     cut: Cut,
     warnings: Vec<Warning>,
 }
@@ -70,7 +75,17 @@ pub(super) struct Plan {
 impl Plan {
     fn new(reader: Reader, container: &'static str, codec: &str, format: SampleFormat) -> Self {
         let codec = codec.to_owned();
-        Self { reader, container, codec, format, bits: None, track_id: None, cut: Cut::All, warnings: vec![] }
+        Self {
+            reader,
+            container,
+            codec,
+            format,
+            bits: None,
+            track_id: None,
+            date: None,
+            cut: Cut::All,
+            warnings: vec![],
+        }
     }
 
     pub(super) fn of_flac() -> Self {
@@ -133,11 +148,16 @@ impl Plan {
             return Err(refuse::unsupported(path, "an old QuickTime file (without ftyp)"));
         }
         let mut refused = None;
-        for track in movie.tracks.iter().filter(|track| track.handler == *b"soun") {
+        let has_sound = movie.tracks.iter().any(|track| track.handler == *b"soun");
+        if has_sound && !movie.tracks.iter().any(MovieTrack::is_coded_sound) {
+            return Err(malformed(path, "its index does not say how the sound is coded".to_owned()));
+        }
+        for track in movie.tracks.iter().filter(|track| track.is_coded_sound()) {
             match movie_codec(track) {
                 Ok((codec, format)) => {
                     let mut plan = Self::new(Reader::Mp4, "MP4", codec, format);
                     plan.track_id = Some(track.id);
+                    plan.date = movie.date();
                     plan.bits = (codec == "ALAC").then_some(track.bits);
                     plan.cut = plan.movie_cut(movie, track);
                     return Ok(plan);
@@ -286,14 +306,25 @@ fn codec_name(code: [u8; 4]) -> String {
     if known.is_empty() { format!("the codec '{}'", code.escape_ascii()) } else { known.to_owned() }
 }
 
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside symphonia.
+pub(super) fn is_guarded() -> bool {
+    GUARDED.get()
+}
+
 /// Decodes a file as planned.
 ///
 /// # Errors
 /// As [`super::read`].
-pub(super) fn read(source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error> {
+pub(super) fn read(source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> Result<Decoded, Error> {
     // Symphonia's code is not ours to keep free of panics; a file that finds one must not take the program down.
-    catch_unwind(AssertUnwindSafe(|| decode(source, path, plan)))
-        .unwrap_or_else(|_| Err(malformed(path, "the decoder failed on this file".to_owned())))
+    GUARDED.set(true);
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode(source, path, config, plan)));
+    GUARDED.set(false);
+    decoded.unwrap_or_else(|_| Err(malformed(path, "the decoder failed on this file".to_owned())))
 }
 
 fn malformed(path: &Path, cause: String) -> Error {
@@ -329,8 +360,13 @@ fn open(source: Source, reader: Reader) -> SymphoniaResult<Box<dyn FormatReader>
     })
 }
 
-fn decode(mut source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error> {
+fn decode(mut source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> Result<Decoded, Error> {
     source.begin_at(0).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let budget = Budget::new(config, source.len());
+    // A packet has at least one byte; an index may claim 2^32 of them.
+    let max_packets = source.len();
+    let mut tags = Tags::default();
+    std::mem::take(&mut source.id3).into_iter().for_each(|tag| tags.take_id3(tag));
     let mut reader = open(source, plan.reader).map_err(|error| refused(path, &plan, error))?;
     let track = match plan.track_id {
         Some(id) => reader.tracks().iter().find(|track| track.id == id),
@@ -349,8 +385,12 @@ fn decode(mut source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error>
         .make_audio_decoder(&parameters, &options)
         .map_err(|error| refused(path, &plan, error))?;
 
-    let mut sound = Collector::new(path, &track, &parameters, plan.reader);
-    let mut ended = run(reader.as_mut(), decoder.as_mut(), &track, &mut sound)?;
+    // What the header promises, so that nobody waits for what will be refused.
+    if let (Some(rate_hz), Some(channels)) = (parameters.sample_rate, &parameters.channels) {
+        budget.check(path, plan.expected_len(&track), channels.count(), rate_hz)?;
+    }
+    let mut sound = Collector::new(path, &track, &parameters, plan.reader, budget);
+    let mut ended = run(reader.as_mut(), decoder.as_mut(), &track, max_packets, &mut sound)?;
     if ended.is_none() && plan.reader != Reader::Mp4 && sound.len() < plan.expected_len(&track) {
         ended = Some("the file ends before the sound that its header promises".to_owned());
     }
@@ -372,6 +412,8 @@ fn decode(mut source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error>
         let what = "the decoded sound does not match the checksum in the file".to_owned();
         warnings.push(Warning::Damaged { what });
     }
+    tags.take_container(reader.as_mut());
+    plan.date.into_iter().for_each(|date| tags.take_date(date));
     let channels = sound.channels.into_iter().map(|channel| keep(channel, &ranges)).collect();
     let source = SourceFormat {
         container: plan.container.to_owned(),
@@ -380,7 +422,8 @@ fn decode(mut source: Source, path: &Path, plan: Plan) -> Result<Decoded, Error>
         sample_format: plan.format,
     };
     let source = aiff_float(source, &parameters, plan.reader);
-    finish(path, sound.sample_rate_hz, channels, source, warnings)
+    let decoded = finish(path, sound.sample_rate_hz, channels, source, warnings, config)?;
+    Ok(Decoded { metadata: tags.into_metadata(), ..decoded })
 }
 
 /// AIFF-C also holds floating point, which only its reader knows.
@@ -405,9 +448,10 @@ fn run(
     reader: &mut dyn FormatReader,
     decoder: &mut dyn AudioDecoder,
     track: &Track,
+    max_packets: u64,
     sound: &mut Collector<'_>,
 ) -> Result<Option<String>, Error> {
-    loop {
+    for _ in 0..max_packets {
         let packet = match reader.next_packet() {
             Ok(Some(packet)) if packet.track_id == track.id => packet,
             Ok(Some(_)) => continue,
@@ -435,6 +479,7 @@ fn run(
             Err(error) => return Ok(Some(format!("the sound cannot be decoded further ({error})"))),
         }
     }
+    Ok(Some("the file claims more packets than it can hold".to_owned()))
 }
 
 /// Samples decoded so far, and the damage met.
@@ -452,10 +497,11 @@ struct Collector<'a> {
     owed: u64,
     silence_left: u64,
     damage: Vec<Range<u64>>,
+    budget: Budget,
 }
 
 impl<'a> Collector<'a> {
-    fn new(path: &'a Path, track: &Track, parameters: &AudioCodecParameters, reader: Reader) -> Self {
+    fn new(path: &'a Path, track: &Track, parameters: &AudioCodecParameters, reader: Reader, budget: Budget) -> Self {
         let sample_rate_hz = parameters.sample_rate.unwrap_or(0);
         let unit_s = track.time_base.map_or(1.0 / f64::from(sample_rate_hz.max(1)), |base| {
             f64::from(base.numer.get()) / f64::from(base.denom.get())
@@ -471,6 +517,7 @@ impl<'a> Collector<'a> {
             owed: 0,
             silence_left: MAX_SILENCE_S * u64::from(sample_rate_hz.min(crate::audio::MAX_SAMPLE_RATE_HZ)),
             damage: vec![],
+            budget,
         }
     }
 
@@ -532,6 +579,8 @@ impl<'a> Collector<'a> {
         } else if rate_hz != self.sample_rate_hz || planes != self.channels.len() {
             return Ok(false);
         }
+        let frame_len = self.len().saturating_add(buffer.frames() as u64);
+        self.budget.check(self.path, frame_len, planes, rate_hz)?;
         buffer.copy_to_vecs_planar::<f32>(&mut self.scratch);
         for (channel, new) in self.channels.iter_mut().zip(&self.scratch) {
             channel.extend_from_slice(new);

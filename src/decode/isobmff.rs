@@ -76,7 +76,11 @@ pub(super) struct Gapless {
 pub(super) struct Movie {
     pub(super) has_ftyp: bool,
     has_moov: bool,
+    /// A table claims more packets than the file has bytes.
+    is_overfull: bool,
     pub(super) movie_timescale: u32,
+    /// Seconds since 1904 at which the recording was made; 0 where it is not told.
+    created_s: u64,
     pub(super) tracks: Vec<Track>,
     pub(super) itunes: Option<Gapless>,
     /// Where the last box would end, if the file ends before it does.
@@ -98,7 +102,46 @@ pub(super) fn read(source: &mut Source, path: &Path) -> Result<Movie, Error> {
             remedy: "copy it from the phone again, or rebuild the index with a tool such as untrunc".to_owned(),
         });
     }
+    if walk.movie.is_overfull {
+        // Symphonia counts through such a claim one by one: a file of a kilobyte could keep it busy for minutes.
+        return Err(Error::Malformed {
+            path: path.to_owned(),
+            cause: "its index claims more packets than the file has bytes".to_owned(),
+            remedy: "copy it from the phone again".to_owned(),
+        });
+    }
     Ok(walk.movie)
+}
+
+/// Days from 1904-01-01 to 1970-01-01: 66 years, 17 of them leap years.
+const DAYS_TO_1970: u64 = 66 * 365 + 17;
+/// Dates before 2000 are counters that began at 0 or times in another epoch; those from 2200 on are nonsense.
+const PLAUSIBLE_YEARS: std::ops::Range<u64> = 2000..2200;
+
+impl Movie {
+    /// Day on which the recording was made, as `YYYY-MM-DD` in universal time.
+    pub(super) fn date(&self) -> Option<String> {
+        let mut days = (self.created_s / 86_400).checked_sub(DAYS_TO_1970)?;
+        let mut year = 1970u64;
+        let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+        while year < PLAUSIBLE_YEARS.end && days >= 365 + u64::from(is_leap(year)) {
+            days -= 365 + u64::from(is_leap(year));
+            year += 1;
+        }
+        if !PLAUSIBLE_YEARS.contains(&year) {
+            return None;
+        }
+        let february = 28 + u64::from(is_leap(year));
+        let mut month = 1;
+        for len in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+            if days < len {
+                break;
+            }
+            days -= len;
+            month += 1;
+        }
+        Some(format!("{year}-{month:02}-{:02}", days + 1))
+    }
 }
 
 struct Walk<'a> {
@@ -153,7 +196,9 @@ impl Walk<'_> {
                 self.movie.tracks.push(Track::default());
                 self.boxes(start, end, depth + 1)?;
             }
-            b"edts" | b"mdia" | b"minf" | b"stbl" | b"udta" | b"ilst" => self.boxes(start, end, depth + 1)?,
+            b"edts" | b"mdia" | b"minf" | b"stbl" | b"udta" | b"ilst" | b"moof" | b"traf" => {
+                self.boxes(start, end, depth + 1)?
+            }
             b"meta" => {
                 // A full box in MP4, a plain one in QuickTime.
                 let peek = self.source.read_at(start, 8)?;
@@ -168,10 +213,25 @@ impl Walk<'_> {
             b"mvhd" => {
                 let payload = self.payload(start, end, 32)?;
                 self.movie.movie_timescale = timescale(&payload).unwrap_or(0);
+                self.movie.created_s = match payload.first() {
+                    Some(&1) => field::u64_be(&payload, 4),
+                    _ => field::u32_be(&payload, 4).map(u64::from),
+                }
+                .unwrap_or(0);
+            }
+            b"trun" | b"stsz" => {
+                let payload = self.payload(start, end, 16)?;
+                let count = field::u32_be(&payload, if kind == *b"trun" { 4 } else { 8 }).unwrap_or(0);
+                self.movie.is_overfull |= u64::from(count) > self.source.len();
             }
             b"tkhd" | b"mdhd" | b"hdlr" | b"elst" | b"stsd" | b"stts" => {
                 let limit = if kind == *b"stts" { MAX_STTS_BYTES } else { MAX_PAYLOAD_BYTES };
                 let payload = self.payload(start, end, limit)?;
+                if kind == *b"stts" {
+                    let entries = payload.get(8..).unwrap_or_default().chunks_exact(8);
+                    let count: u64 = entries.filter_map(|entry| field::u32_be(entry, 0)).map(u64::from).sum();
+                    self.movie.is_overfull |= count > self.source.len();
+                }
                 if let Some(track) = self.movie.tracks.last_mut() {
                     track.take(kind, &payload);
                 }
@@ -188,6 +248,11 @@ impl Walk<'_> {
 }
 
 impl Track {
+    /// Whether it is sound, and says how it is coded.
+    pub(super) fn is_coded_sound(&self) -> bool {
+        self.handler == *b"soun" && self.codec != [0; 4]
+    }
+
     /// Takes one box's payload in; fields beyond its end stay as they were.
     fn take(&mut self, kind: [u8; 4], payload: &[u8]) {
         let version_1 = payload.first() == Some(&1);
@@ -425,6 +490,18 @@ mod tests {
         v1.extend([0, 1, 0, 0]);
         assert_eq!(edits(&v1), [Edit { duration: 7, media_time: -1 }]);
         assert!(edits(&v1[..20]).is_empty());
+    }
+
+    #[test]
+    fn the_day_of_a_recording_is_that_of_the_calendar() {
+        let date = |created_s: u64| Movie { created_s, ..Movie::default() }.date();
+        // 2082844800 s lie between 1904 and 1970 (RFC 868 has 2208988800 from 1900); the rest are Unix times.
+        let unix = |s: u64| date(2_082_844_800 + s);
+        assert_eq!(unix(951_782_400).as_deref(), Some("2000-02-29"));
+        assert_eq!(unix(951_868_800).as_deref(), Some("2000-03-01"));
+        assert_eq!(unix(1_735_689_599).as_deref(), Some("2024-12-31"));
+        assert_eq!(unix(1_735_689_600).as_deref(), Some("2025-01-01"));
+        assert_eq!((date(0), date(1), unix(0), date(u64::MAX)), (None, None, None, None));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Reading recordings: WAV through hound, everything else through symphonia.
+//! Reading recordings: WAV by code of our own, everything else through symphonia.
 //!
 //! # Contract
 //! - **What a file is** is told by its bytes (`sniff`), never by its name.
@@ -6,7 +6,10 @@
 //!   in CAF, the LAME tag in MP3, granule positions in Ogg. Encoder delay and padding are not part of the recording.
 //! - **Damage** does not move what follows it: where the container says how much sound a damaged place held, silence of
 //!   that length takes its place, and a warning gives the time.
-//! - **Memory** follows what was decoded, never what a header claims.
+//! - **Memory** follows what was decoded, never what a header claims, and has a limit ([`ReadConfig::max_duration_s`]).
+//! - **What a recording says about itself** comes along ([`Decoded::metadata`]).
+//! - **Priming that a file does not tell** is kept: raw AAC (ADTS) and movie fragments without an edit list begin with some
+//!   20 to 50 ms of near silence. Nothing is cut off on a guess.
 //!
 //! The stages: bytes → `sniff` → `wav`, or `isobmff`, `aiff`, `caf`, `mpeg` (what the container says that symphonia does
 //! not pass on, or does not check) → `coded` (symphonia) → [`Decoded`].
@@ -15,15 +18,20 @@ mod aiff;
 mod caf;
 mod coded;
 mod isobmff;
+mod limits;
 mod mpeg;
+mod pcm;
 mod refuse;
 mod sniff;
 mod source;
+mod tags;
 mod wav;
 
 use crate::analysis::Warning;
 use crate::audio::{Audio, MAX_CHANNELS, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ};
 use crate::error::Error;
+use crate::metadata::Metadata;
+pub use limits::{Damage, NonFinite, ReadConfig};
 use serde::Serialize;
 use sniff::Container;
 use source::Source;
@@ -64,6 +72,8 @@ pub struct Decoded {
     pub source: SourceFormat,
     /// Damage that was met, with its time; empty for a sound file.
     pub warnings: Vec<Warning>,
+    /// What the file says about itself: chunks of a WAV file as they were, tags of others as a `LIST INFO` chunk.
+    pub metadata: Metadata,
 }
 
 /// Reads a recording.
@@ -74,6 +84,14 @@ pub struct Decoded {
 ///   the one command that converts it; also for rates outside 8 to 192 kHz and for more than 8 channels.
 /// - [`Error::Malformed`] when the file is none that is known, holds no sound, or holds samples that are not finite.
 pub fn read(path: &Path) -> Result<Decoded, Error> {
+    read_with(path, &ReadConfig::default())
+}
+
+/// Reads a recording, with the caller's limits.
+///
+/// # Errors
+/// As [`read`]; [`Error::Limit`] for a recording beyond the limits, [`Error::Malformed`] for damage that is not put up with.
+pub fn read_with(path: &Path, config: &ReadConfig) -> Result<Decoded, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     // Asked before opening: opening a FIFO would wait for its writer.
     let metadata = std::fs::metadata(path).map_err(io)?;
@@ -81,7 +99,7 @@ pub fn read(path: &Path) -> Result<Decoded, Error> {
         let what = if metadata.is_dir() { "this is a directory" } else { "this is not a regular file" };
         return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, what)));
     }
-    read_source(Source::open(path).map_err(io)?, path)
+    read_source(Source::open(path).map_err(io)?, path, config)
 }
 
 /// Reads a recording that is already in memory; `name` is only used to name it in errors.
@@ -89,17 +107,45 @@ pub fn read(path: &Path) -> Result<Decoded, Error> {
 /// # Errors
 /// As [`read`].
 pub fn read_bytes(bytes: Vec<u8>, name: &Path) -> Result<Decoded, Error> {
-    read_source(Source::from_bytes(bytes), name)
+    read_bytes_with(bytes, name, &ReadConfig::default())
 }
 
-fn read_source(mut source: Source, path: &Path) -> Result<Decoded, Error> {
+/// Reads a recording that is already in memory, with the caller's limits.
+///
+/// # Errors
+/// As [`read_with`].
+pub fn read_bytes_with(bytes: Vec<u8>, name: &Path, config: &ReadConfig) -> Result<Decoded, Error> {
+    read_source(Source::from_bytes(bytes), name, config)
+}
+
+/// Whether this thread is inside a decoder that is known to panic on some damaged files. Such a panic is caught and becomes an
+/// [`Error::Malformed`]; a program's panic hook may keep quiet about it.
+#[must_use]
+pub fn is_decoding() -> bool {
+    coded::is_guarded()
+}
+
+fn read_source(source: Source, path: &Path, config: &ReadConfig) -> Result<Decoded, Error> {
+    let decoded = read_container(source, path, config)?;
+    match decoded.warnings.first() {
+        Some(Warning::Damaged { what }) if config.damage == Damage::Refuse => Err(Error::Malformed {
+            path: path.to_owned(),
+            cause: what.clone(),
+            remedy: "without --strict, what can be decoded is used".to_owned(),
+        }),
+        _ => Ok(decoded),
+    }
+}
+
+fn read_container(mut source: Source, path: &Path, config: &ReadConfig) -> Result<Decoded, Error> {
     let found = sniff::sniff(&mut source).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     match found {
-        Container::Wav => wav::read(source, path),
+        Container::Wav => wav::read(source, path, wav::Kind::Riff, config),
+        Container::Wave64 => wav::read(source, path, wav::Kind::Wave64, config),
         Container::Mp4 => {
             let movie = isobmff::read(&mut source, path)?;
             source.claimed_len = movie.claimed_len;
-            coded::read(source, path, coded::Plan::of_movie(&movie, path)?)
+            coded::read(source, path, config, coded::Plan::of_movie(&movie, path)?)
         }
         Container::Caf => {
             let description = caf::read(&mut source, path)?;
@@ -108,23 +154,23 @@ fn read_source(mut source: Source, path: &Path) -> Result<Decoded, Error> {
                 // Symphonia's CAF reader wants to step over the whole sound first.
                 return Err(refuse::unsupported(path, "a CAF file that is cut off"));
             }
-            coded::read(source, path, coded::Plan::of_caf(&description, path)?)
+            coded::read(source, path, config, coded::Plan::of_caf(&description, path)?)
         }
-        Container::Flac => coded::read(source, path, coded::Plan::of_flac()),
+        Container::Flac => coded::read(source, path, config, coded::Plan::of_flac()),
         Container::Mp3 => {
             let gaps = mpeg::gaps(&mut source).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-            coded::read(source, path, coded::Plan::of_mp3(&gaps))
+            coded::read(source, path, config, coded::Plan::of_mp3(&gaps))
         }
-        Container::Adts => coded::read(source, path, coded::Plan::of_adts()),
+        Container::Adts => coded::read(source, path, config, coded::Plan::of_adts()),
         Container::Aiff => {
             let is_whole = aiff::check(&mut source, path)?;
             // Symphonia's AIFF reader looks for chunks behind the sound, and fails where a truncated file has none: such
             // a file is read as a stream.
             source.seekable = is_whole;
-            coded::read(source, path, coded::Plan::of_aiff())
+            coded::read(source, path, config, coded::Plan::of_aiff())
         }
-        Container::OggVorbis => coded::read(source, path, coded::Plan::of_ogg("Vorbis")),
-        Container::OggFlac => coded::read(source, path, coded::Plan::of_ogg("FLAC")),
+        Container::OggVorbis => coded::read(source, path, config, coded::Plan::of_ogg("Vorbis")),
+        Container::OggFlac => coded::read(source, path, config, coded::Plan::of_ogg("FLAC")),
         Container::Refused(what) => Err(refuse::unsupported(path, what)),
         Container::Unknown(what) => Err(Error::Malformed {
             path: path.to_owned(),
@@ -156,9 +202,10 @@ fn check_shape(path: &Path, sample_rate_hz: u32, channel_len: usize) -> Result<(
 fn finish(
     path: &Path,
     sample_rate_hz: u32,
-    channels: Vec<Vec<f32>>,
+    mut channels: Vec<Vec<f32>>,
     source: SourceFormat,
-    warnings: Vec<Warning>,
+    mut warnings: Vec<Warning>,
+    config: &ReadConfig,
 ) -> Result<Decoded, Error> {
     if channels.iter().all(Vec::is_empty) {
         return Err(Error::Malformed {
@@ -168,9 +215,39 @@ fn finish(
         });
     }
     check_shape(path, sample_rate_hz, channels.len())?;
+    if let Some(first) = first_not_finite(&channels, sample_rate_hz) {
+        match config.nonfinite {
+            NonFinite::Refuse => {
+                return Err(Error::Malformed {
+                    path: path.to_owned(),
+                    cause: first,
+                    remedy: "repair it, or have such samples replaced by silence with --nonfinite zero".to_owned(),
+                });
+            }
+            NonFinite::Zero => {
+                let mut zeroed_len = 0u64;
+                for x in channels.iter_mut().flatten().filter(|x| !x.is_finite()) {
+                    *x = 0.0;
+                    zeroed_len += 1;
+                }
+                let what = format!("{first}, and {} more are not finite: set to zero", zeroed_len - 1);
+                warnings.push(Warning::Damaged { what });
+            }
+        }
+    }
     let audio = Audio::new(sample_rate_hz, channels).map_err(|error| match error {
         Error::Invalid { cause, remedy, .. } => Error::Malformed { path: path.to_owned(), cause, remedy },
         other => other,
     })?;
-    Ok(Decoded { audio, source, warnings })
+    Ok(Decoded { audio, source, warnings, metadata: Metadata::default() })
+}
+
+/// The first sample in time that is no number, in words.
+fn first_not_finite(channels: &[Vec<f32>], sample_rate_hz: u32) -> Option<String> {
+    let firsts = channels.iter().enumerate().filter_map(|(c, channel)| {
+        let n = channel.iter().position(|x| !x.is_finite())?;
+        Some((n, c, channel[n]))
+    });
+    let (n, c, x) = firsts.min_by_key(|(n, c, _)| (*n, *c))?;
+    Some(format!("sample {n} of channel {c} is {x}, at {:.3} s", n as f64 / f64::from(sample_rate_hz)))
 }

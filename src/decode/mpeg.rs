@@ -127,11 +127,18 @@ pub(super) fn gaps(source: &mut super::source::Source) -> std::io::Result<Vec<Ga
             None => {
                 gap_start = gap_start.or(Some(at));
                 let ahead = source.read_at(at + 1, SEARCH_BYTES)?;
-                // Frames that straddle the search window's end are found by the next one, which overlaps.
-                let step = mp3_start(&ahead).unwrap_or(ahead.len().saturating_sub(SEARCH_BYTES / 4));
-                if ahead.len() < SEARCH_BYTES && mp3_start(&ahead).is_none() {
+                // Frames of the stream's own kind only: others would be looked at again one by one, a window each.
+                let own = |data: &[u8], offset| {
+                    let frame = frame_at(data, offset)?;
+                    let found = (frame.layer, frame.kind);
+                    (kind.is_none() || kind == Some(found)).then_some((found, frame.len))
+                };
+                let found = first_run(&ahead, own).map(|(_, offset)| offset);
+                if ahead.len() < SEARCH_BYTES && found.is_none() {
                     break;
                 }
+                // Frames that straddle the search window's end are found by the next one, which overlaps.
+                let step = found.unwrap_or(ahead.len().saturating_sub(SEARCH_BYTES / 4));
                 at += 1 + step as u64;
             }
         }

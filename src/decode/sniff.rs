@@ -11,6 +11,7 @@ use std::io;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Container {
     Wav,
+    Wave64,
     Mp4,
     Caf,
     Flac,
@@ -29,12 +30,18 @@ pub(super) enum Container {
 const WINDOW_BYTES: usize = 64 * 1024;
 /// ID3v2 tags in a row that are skipped: more than one occurs, many do not.
 const MAX_ID3_TAGS: usize = 4;
+/// Largest ID3v2 tag that is read and not only skipped; a cover picture is a few million bytes.
+const MAX_ID3_BYTES: u64 = 16 << 20;
 
 /// Recognises a file, and moves the source's beginning past any ID3v2 tag.
 pub(super) fn sniff(source: &mut Source) -> io::Result<Container> {
     let mut head = source.read_at(0, WINDOW_BYTES)?;
     for _ in 0..MAX_ID3_TAGS {
         let Some(tag_len) = id3v2_len(&head) else { break };
+        if tag_len <= MAX_ID3_BYTES {
+            let tag = source.read_at(0, tag_len as usize)?;
+            source.id3.push(tag);
+        }
         source.begin_at(tag_len)?;
         head = source.read_at(0, WINDOW_BYTES)?;
     }
@@ -71,7 +78,6 @@ fn from_magic(head: &[u8]) -> Option<Container> {
         (b"\x1a\x45\xdf\xa3", "Matroska/WebM"),
         (b"\x0b\x77", "AC-3 (Dolby Digital)"),
         (b"\x7f\xfe\x80\x01", "DTS"),
-        (b"riff\x2e\x91\xcf\x11", "Wave64 (W64)"),
         (b"wvpk", "WavPack"),
         (b"MAC ", "Monkey's Audio"),
         (b"TTA1", "True Audio (TTA)"),
@@ -93,13 +99,15 @@ fn from_magic(head: &[u8]) -> Option<Container> {
     }
     if at(0, b"RIFF") || at(0, b"RIFX") || at(0, b"RF64") || at(0, b"BW64") {
         return Some(match (head.get(..4), head.get(8..12)) {
-            (Some(b"RIFF"), Some(b"WAVE")) => Container::Wav,
+            (Some(b"RIFF" | b"RF64" | b"BW64"), Some(b"WAVE")) => Container::Wav,
             (Some(b"RIFX"), Some(b"WAVE")) => Refused("big-endian WAV (RIFX)"),
-            (Some(b"RF64" | b"BW64"), Some(b"WAVE")) => Refused("WAV over 4 GiB (RF64/BW64)"),
             (_, Some(b"AVI ")) => Refused("AVI"),
             (_, Some(_)) => Unknown("this is a RIFF file, but holds no sound"),
             _ => Unknown("the file ends within its first twelve bytes"),
         });
+    }
+    if at(0, b"riff\x2e\x91\xcf\x11") {
+        return Some(Container::Wave64);
     }
     if at(0, b"FORM") {
         return Some(match head.get(8..12) {
@@ -194,7 +202,7 @@ mod tests {
     #[test]
     fn magic_numbers_name_their_formats() {
         assert_eq!(of(b"RIFF\0\0\0\0WAVEfmt "), Container::Wav);
-        assert_eq!(of(b"RF64\xff\xff\xff\xffWAVEds64"), Container::Refused("WAV over 4 GiB (RF64/BW64)"));
+        assert_eq!(of(b"RF64\xff\xff\xff\xffWAVEds64"), Container::Wav);
         assert_eq!(of(b"FORM\0\0\0\0AIFCFVER"), Container::Aiff);
         assert_eq!(of(b"\0\0\0\x18ftypM4A "), Container::Mp4);
         assert_eq!(of(b"#!AMR\n\x3c"), Container::Refused("AMR-NB"));

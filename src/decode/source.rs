@@ -21,18 +21,20 @@ pub(super) struct Source {
     pub(super) claimed_len: Option<u64>,
     /// Shown to symphonia, whose AIFF reader gives up on a truncated file only where it could seek.
     pub(super) seekable: bool,
+    /// ID3v2 tags that stood before the present beginning.
+    pub(super) id3: Vec<Vec<u8>>,
 }
 
 impl Source {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
-        Ok(Self { bytes: Bytes::File(file), begin: 0, len, claimed_len: None, seekable: true })
+        Ok(Self { bytes: Bytes::File(file), begin: 0, len, claimed_len: None, seekable: true, id3: vec![] })
     }
 
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
         let len = bytes.len() as u64;
-        Self { bytes: Bytes::Memory(Cursor::new(bytes)), begin: 0, len, claimed_len: None, seekable: true }
+        Self { bytes: Bytes::Memory(Cursor::new(bytes)), begin: 0, len, claimed_len: None, seekable: true, id3: vec![] }
     }
 
     /// Bytes from the beginning to the end.

@@ -1,27 +1,53 @@
-//! WAV: a walk over the chunks here, the samples through hound.
+//! WAV and its two larger kin: RF64/BW64 and Wave64. A walk over the chunks says where the samples are, what they are and
+//! what else there is.
 //!
-//! Hound stops at odd-sized chunks with a pad byte, at `fmt ` chunks of unusual length, and at a data chunk whose size is
-//! wrong, as a recorder that died leaves it. So the walk here decides where the samples are and what they are, and hound
-//! gets blocks of them behind a plain header of its own.
+//! Own code, because hound stops at odd-sized chunks with a pad byte, at `fmt ` chunks of unusual length and at a data chunk
+//! whose size is wrong, as a recorder that died leaves it, and knows no other chunks; and because symphonia has neither
+//! RF64 nor Wave64.
+//!
+//! # What is done with headers that do not tell the truth
+//! Nothing is allocated from a size field. A data size of 0 with sound behind it, and one beyond the end of the file, mean
+//! "to the end of the file", with a warning. A chunk that is cut off is left out, with a warning.
 //!
 //! Source: Microsoft/IBM, "Multimedia Programming Interface and Data Specifications 1.0" (RIFF, `fmt `, `data`);
-//! Microsoft, `WAVEFORMATEXTENSIBLE`: samples are left-justified in their containers.
+//! Microsoft, `WAVEFORMATEXTENSIBLE`: samples are left-justified in their containers; EBU Tech 3306 (RF64), ITU-R BS.2088
+//! (BW64); Sony Pictures Digital, "Wave64 file format" (2003).
 
+use super::limits::{Budget, ReadConfig};
+use super::pcm::Coding;
 use super::source::{Source, field};
-use super::{Decoded, SampleFormat, SourceFormat, check_shape, finish, refuse};
+use super::{Decoded, SourceFormat, check_shape, finish, refuse};
 use crate::analysis::Warning;
 use crate::error::Error;
-use std::io::Cursor;
+use crate::metadata::{Chunk, Metadata, is_carried};
 use std::path::Path;
 
 /// Chunks that are visited; files have about five.
 const MAX_CHUNKS: usize = 10_000;
-/// Bytes handed to hound at a time.
+/// Bytes decoded at a time.
 const BLOCK_BYTES: usize = 1 << 20;
+/// Metadata that is carried from one file to the next, in bytes; a cover picture is a few million.
+const MAX_METADATA_BYTES: u64 = 64 << 20;
 
 const TAG_PCM: u16 = 1;
 const TAG_FLOAT: u16 = 3;
+const TAG_A_LAW: u16 = 6;
+const TAG_MU_LAW: u16 = 7;
 const TAG_EXTENSIBLE: u16 = 0xfffe;
+
+/// A size field that says "see the ds64 chunk".
+const SIZE_ELSEWHERE: u64 = u32::MAX as u64;
+/// What follows the four characters in Wave64's chunk identifiers.
+const W64_TAIL: [u8; 12] = [0xf3, 0xac, 0xd3, 0x11, 0x8c, 0xd1, 0, 0xc0, 0x4f, 0x8e, 0xdb, 0x8a];
+
+/// Which of the three it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Four-character codes and sizes of 32 bits; with RF64, those of 64 bits stand in a `ds64` chunk.
+    Riff,
+    /// GUIDs and sizes of 64 bits that count their own header; chunks begin at multiples of eight.
+    Wave64,
+}
 
 /// The `fmt ` chunk, as far as it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,85 +68,195 @@ struct Data {
     start: u64,
     len: u64,
     /// The header's length was wrong, and this is what it was.
-    claimed: Option<u32>,
+    claimed: Option<u64>,
 }
 
-pub(super) fn read(mut source: Source, path: &Path) -> Result<Decoded, Error> {
+/// What the walk found.
+#[derive(Debug, Default)]
+struct Found {
+    format: Option<Format>,
+    data: Option<Data>,
+    metadata: Metadata,
+    damage: Vec<String>,
+    /// Lengths of chunks out of `ds64`, by code.
+    long: Vec<([u8; 4], u64)>,
+}
+
+/// One chunk's header.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    /// Four-character code; of Wave64, of those GUIDs that stand for one.
+    id: Option<[u8; 4]>,
+    /// Where its payload begins, and how long that claims to be.
+    start: u64,
+    len: u64,
+}
+
+pub(super) fn read(mut source: Source, path: &Path, kind: Kind, config: &ReadConfig) -> Result<Decoded, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     let malformed = |cause: &str| Error::Malformed {
         path: path.to_owned(),
         cause: cause.to_owned(),
         remedy: "copy it from the recorder again".to_owned(),
     };
-    let (format, data) = chunks(&mut source).map_err(io)?;
-    let format = format.ok_or_else(|| malformed("the WAV file has no complete fmt chunk"))?;
-    let data = data.ok_or_else(|| malformed("the WAV file has no data chunk"))?;
+    let container = container(&mut source, kind).map_err(io)?;
+    let found = walk(&mut source, kind).map_err(io)?;
+    let format = found.format.ok_or_else(|| malformed("the WAV file has no complete fmt chunk"))?;
+    let data = found.data.ok_or_else(|| malformed("the WAV file has no data chunk"))?;
     check_shape(path, format.sample_rate_hz, usize::from(format.channel_len))?;
-    let sample_format = match (format.tag, format.container_bytes) {
-        (TAG_PCM, 1..=4) => SampleFormat::Integer,
-        (TAG_FLOAT, 4) => SampleFormat::Float,
+    let coding = match (format.tag, format.container_bytes) {
+        (TAG_PCM, 1) => Coding::Int8,
+        (TAG_PCM, 2) => Coding::Int16,
+        (TAG_PCM, 3) => Coding::Int24,
+        (TAG_PCM, 4) => Coding::Int32,
+        (TAG_FLOAT, 4) => Coding::Float32,
+        (TAG_FLOAT, 8) => Coding::Float64,
+        (TAG_A_LAW, 1) => Coding::ALaw,
+        (TAG_MU_LAW, 1) => Coding::MuLaw,
         (tag, bytes) => return Err(refuse::unsupported(path, &tag_name(tag, bytes))),
     };
 
-    let mut warnings = Vec::new();
-    let block_align = u64::from(format.channel_len) * u64::from(format.container_bytes);
+    let channel_len = usize::from(format.channel_len);
+    let block_align = channel_len as u64 * coding.byte_len() as u64;
+    let frame_len = data.len / block_align;
+    Budget::new(config, source.len()).check(path, frame_len, channel_len, format.sample_rate_hz)?;
+    let mut damage = Vec::new();
     if let Some(claimed) = data.claimed {
-        let what = format!(
+        damage.push(format!(
             "the header claims {claimed} bytes of sound, the file holds {} ({:.2} s)",
             data.len,
-            (data.len / block_align) as f64 / f64::from(format.sample_rate_hz)
-        );
-        warnings.push(Warning::Damaged { what });
+            frame_len as f64 / f64::from(format.sample_rate_hz)
+        ));
     } else if data.len % block_align != 0 {
-        let what = format!("the last {} bytes of sound are not a whole frame", data.len % block_align);
-        warnings.push(Warning::Damaged { what });
+        damage.push(format!("the last {} bytes of sound are not a whole frame", data.len % block_align));
     }
+    damage.extend(found.damage);
 
-    let channels = samples(&mut source, format, data, sample_format).map_err(|error| match error {
-        hound::Error::IoError(error) => io(error),
-        other => malformed(&other.to_string()),
-    })?;
+    let channels = samples(&mut source, coding, channel_len, data).map_err(io)?;
     let source = SourceFormat {
-        container: "WAV".to_owned(),
-        codec: "PCM".to_owned(),
-        bits_per_sample: Some(format.valid_bits),
-        sample_format,
+        container: container.to_owned(),
+        codec: coding.name().to_owned(),
+        bits_per_sample: (coding.format() != super::SampleFormat::Lossy).then_some(format.valid_bits),
+        sample_format: coding.format(),
     };
-    finish(path, format.sample_rate_hz, channels, source, warnings)
+    let warnings = damage.into_iter().map(|what| Warning::Damaged { what }).collect();
+    let decoded = finish(path, format.sample_rate_hz, channels, source, warnings, config)?;
+    Ok(Decoded { metadata: found.metadata, ..decoded })
+}
+
+fn container(source: &mut Source, kind: Kind) -> std::io::Result<&'static str> {
+    Ok(match (kind, source.read_at(0, 4)?.as_slice()) {
+        (Kind::Wave64, _) => "Wave64",
+        (_, b"RF64") => "RF64",
+        (_, b"BW64") => "BW64",
+        _ => "WAV",
+    })
+}
+
+/// Reads a chunk's header; nothing at the end of the file, and where a size cannot be.
+fn header(source: &mut Source, kind: Kind, at: u64) -> std::io::Result<Option<Header>> {
+    Ok(match kind {
+        Kind::Riff => {
+            let bytes = source.read_at(at, 8)?;
+            let (id, len) = (field::bytes::<4>(&bytes, 0), field::u32_le(&bytes, 4));
+            id.zip(len).map(|(id, len)| Header { id: Some(id), start: at + 8, len: u64::from(len) })
+        }
+        Kind::Wave64 => {
+            let bytes = source.read_at(at, 24)?;
+            let (guid, len) = (field::bytes::<16>(&bytes, 0), field::bytes(&bytes, 16).map(u64::from_le_bytes));
+            guid.zip(len.and_then(|len| len.checked_sub(24))).map(|(guid, len)| Header {
+                id: field::bytes(&guid, 0).filter(|_| guid[4..] == W64_TAIL),
+                start: at + 24,
+                len,
+            })
+        }
+    })
 }
 
 /// Walks the chunks.
-fn chunks(source: &mut Source) -> std::io::Result<(Option<Format>, Option<Data>)> {
+fn walk(source: &mut Source, kind: Kind) -> std::io::Result<Found> {
     let file_len = source.len();
-    let mut format = None;
-    let mut data = None;
-    let mut at = 12u64;
+    let mut found = Found::default();
+    let mut at = if kind == Kind::Wave64 { 40 } else { 12u64 };
     for _ in 0..MAX_CHUNKS {
-        if format.is_some() && data.is_some() {
-            break;
+        let Some(mut chunk) = header(source, kind, at)? else { break };
+        let left = file_len.saturating_sub(chunk.start);
+        if chunk.len == SIZE_ELSEWHERE
+            && let Some((_, len)) = found.long.iter().find(|(id, _)| chunk.id == Some(*id))
+        {
+            chunk.len = *len;
         }
-        let header = source.read_at(at, 8)?;
-        let (Some(id), Some(size)) = (field::bytes::<4>(&header, 0), field::u32_le(&header, 4)) else { break };
-        let start = at + 8;
-        if id == *b"fmt " && format.is_none() {
-            format = parse_format(&source.read_at(start, (size as usize).min(40))?);
-        }
-        if id == *b"data" && data.is_none() {
-            let left = file_len.saturating_sub(start);
-            let is_unfinished = size == 0 && left > 0 && !is_chunk_chain(source, start)?;
-            let is_wrong = is_unfinished || u64::from(size) > left;
-            data = Some(Data {
-                start,
-                len: if is_wrong { left } else { u64::from(size) },
-                claimed: is_wrong.then_some(size),
-            });
-            if is_wrong {
-                break;
+        match chunk.id {
+            Some(id) if id == *b"fmt " && found.format.is_none() => {
+                found.format = parse_format(&source.read_at(chunk.start, chunk.len.min(40) as usize)?);
             }
+            Some(id) if id == *b"ds64" => {
+                found.long = long_sizes(&source.read_at(chunk.start, chunk.len.min(4096) as usize)?)
+            }
+            Some(id) if id == *b"data" => {
+                if found.data.is_some() {
+                    found.damage.push("a second data chunk was left out".to_owned());
+                } else if found.take_data(source, kind, &chunk)? {
+                    break;
+                }
+            }
+            // What stands behind the samples may be anything, such as an ID3 tag.
+            Some(id) if is_carried(id) && is_printable(&id) => found.carry(source, id, &chunk, left)?,
+            _ => {}
         }
-        at = next_chunk(source, start + u64::from(size))?;
+        let Some(end) = chunk.start.checked_add(chunk.len).filter(|end| *end <= file_len) else { break };
+        at = match kind {
+            Kind::Riff => next_chunk(source, end)?,
+            Kind::Wave64 => end.next_multiple_of(8),
+        };
     }
-    Ok((format, data))
+    Ok(found)
+}
+
+impl Found {
+    /// Notes where the samples are; `true` where nothing can follow them.
+    fn take_data(&mut self, source: &mut Source, kind: Kind, chunk: &Header) -> std::io::Result<bool> {
+        let left = source.len().saturating_sub(chunk.start);
+        let is_unfinished = chunk.len == 0 && left > 0 && !is_chunk_chain(source, kind, chunk.start)?;
+        let is_wrong = is_unfinished || chunk.len > left;
+        self.data = Some(Data {
+            start: chunk.start,
+            len: if is_wrong { left } else { chunk.len },
+            claimed: is_wrong.then_some(chunk.len),
+        });
+        Ok(is_wrong)
+    }
+
+    /// Keeps a chunk for the file that is written.
+    fn carry(&mut self, source: &mut Source, id: [u8; 4], chunk: &Header, left: u64) -> std::io::Result<()> {
+        let name = id.escape_ascii();
+        if chunk.len > left {
+            self.damage.push(format!("the chunk '{name}' is cut off and was left out"));
+        } else if self.metadata.byte_len() as u64 + chunk.len > MAX_METADATA_BYTES {
+            self.damage.push(format!("the chunk '{name}' of {} bytes is too large and was left out", chunk.len));
+        } else {
+            let payload = source.read_at(chunk.start, chunk.len as usize)?;
+            let side = if self.data.is_some() { &mut self.metadata.after } else { &mut self.metadata.before };
+            side.push(Chunk { id, payload });
+        }
+        Ok(())
+    }
+}
+
+/// The sizes in a `ds64` chunk: RIFF, data, number of frames, then a table of others.
+fn long_sizes(ds64: &[u8]) -> Vec<([u8; 4], u64)> {
+    let size = |offset: usize| field::bytes(ds64, offset).map(u64::from_le_bytes);
+    let mut out: Vec<([u8; 4], u64)> = size(8).map(|len| (*b"data", len)).into_iter().collect();
+    let entries = ds64.get(28..).unwrap_or_default().chunks_exact(12);
+    let entry_len = field::u32_le(ds64, 24).unwrap_or(0) as usize;
+    for entry in entries.take(entry_len) {
+        out.extend(field::bytes(entry, 0).zip(field::bytes(entry, 4).map(u64::from_le_bytes)));
+    }
+    out
+}
+
+fn is_printable(id: &[u8]) -> bool {
+    id.len() == 4 && id.iter().all(|b| (0x20..0x7f).contains(b))
 }
 
 /// Chunks begin at even offsets, but some programs leave the pad byte out.
@@ -129,30 +265,26 @@ fn next_chunk(source: &mut Source, end: u64) -> std::io::Result<u64> {
         return Ok(end);
     }
     let bytes = source.read_at(end, 5)?;
-    let is_id = |bytes: &[u8]| bytes.len() == 4 && bytes.iter().all(|b| (0x20..0x7f).contains(b));
-    let padded = bytes.get(1..5).is_some_and(is_id);
-    let unpadded = bytes.get(..4).is_some_and(is_id);
+    let padded = bytes.get(1..5).is_some_and(is_printable);
+    let unpadded = bytes.get(..4).is_some_and(is_printable);
     Ok(if unpadded && !padded { end } else { end + 1 })
 }
 
 /// Whether chunks follow one another from `start` exactly to the end of the file, so that an empty data chunk before
 /// them is meant.
-fn is_chunk_chain(source: &mut Source, start: u64) -> std::io::Result<bool> {
+fn is_chunk_chain(source: &mut Source, kind: Kind, start: u64) -> std::io::Result<bool> {
     let file_len = source.len();
     let mut at = start;
     for _ in 0..MAX_CHUNKS {
         if at == file_len {
             return Ok(true);
         }
-        let header = source.read_at(at, 8)?;
-        let (Some(id), Some(size)) = (field::bytes::<4>(&header, 0), field::u32_le(&header, 4)) else {
-            return Ok(false);
-        };
-        let end = at + 8 + u64::from(size);
-        if !id.iter().all(|b| (0x20..0x7f).contains(b)) || end > file_len {
+        let Some(chunk) = header(source, kind, at)? else { return Ok(false) };
+        let end = chunk.start.saturating_add(chunk.len);
+        if !chunk.id.is_some_and(|id| is_printable(&id)) || end > file_len {
             return Ok(false);
         }
-        at = (end + end % 2).min(file_len);
+        at = end.next_multiple_of(if kind == Kind::Wave64 { 8 } else { 2 }).min(file_len);
     }
     Ok(false)
 }
@@ -180,70 +312,27 @@ fn parse_format(fmt: &[u8]) -> Option<Format> {
 }
 
 /// The samples, planar, in blocks of whole frames.
-fn samples(
-    source: &mut Source,
-    format: Format,
-    data: Data,
-    sample_format: SampleFormat,
-) -> Result<Vec<Vec<f32>>, hound::Error> {
-    let channel_len = usize::from(format.channel_len);
-    let block_align = channel_len * usize::from(format.container_bytes);
+fn samples(source: &mut Source, coding: Coding, channel_len: usize, data: Data) -> std::io::Result<Vec<Vec<f32>>> {
+    let block_align = channel_len * coding.byte_len();
     let block_bytes = BLOCK_BYTES / block_align * block_align;
+    // As long as the file really is, so that nothing is moved while it grows.
+    let frame_len = usize::try_from(data.len / block_align as u64).unwrap_or(0);
     let mut channels: Vec<Vec<f32>> = vec![vec![]; channel_len];
+    for channel in &mut channels {
+        channel.try_reserve_exact(frame_len).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
+    }
     let mut at = data.start;
     let end = data.start + data.len;
-    // 2^-(bits - 1), exact in f32; hound returns containers, which are left-justified, so this is full scale.
-    let scale = 0.5f32.powi(i32::from(format.container_bytes) * 8 - 1);
     while at < end {
         let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(block_bytes);
-        let mut block = source.read_at(at, wanted)?;
-        let got = block.len();
-        block.truncate(got / block_align * block_align);
-        let mut file = plain_header(format, block.len() as u32);
-        file.append(&mut block);
-        let mut reader = hound::WavReader::new(Cursor::new(file))?;
-        if sample_format == SampleFormat::Float {
-            for (i, sample) in reader.samples::<f32>().enumerate() {
-                push(&mut channels, i, sample?);
-            }
-        } else {
-            for (i, sample) in reader.samples::<i32>().enumerate() {
-                push(&mut channels, i, sample? as f32 * scale);
-            }
-        }
-        if got < wanted {
+        let block = source.read_at(at, wanted)?;
+        coding.extend(&block, &mut channels);
+        if block.len() < wanted {
             break;
         }
-        at += got as u64;
+        at += block.len() as u64;
     }
     Ok(channels)
-}
-
-/// Interleaved sample `i` of a block goes to its channel.
-fn push(channels: &mut [Vec<f32>], i: usize, sample: f32) {
-    let index = i % channels.len();
-    if let Some(channel) = channels.get_mut(index) {
-        channel.push(sample);
-    }
-}
-
-/// The plainest header that hound reads, for `len` bytes of samples.
-fn plain_header(format: Format, len: u32) -> Vec<u8> {
-    let block_align = format.channel_len * format.container_bytes;
-    let mut out = Vec::with_capacity(44 + len as usize);
-    out.extend(b"RIFF");
-    out.extend(len.saturating_add(36).to_le_bytes());
-    out.extend(b"WAVEfmt ");
-    out.extend(16u32.to_le_bytes());
-    out.extend(format.tag.to_le_bytes());
-    out.extend(format.channel_len.to_le_bytes());
-    out.extend(format.sample_rate_hz.to_le_bytes());
-    out.extend((format.sample_rate_hz * u32::from(block_align)).to_le_bytes());
-    out.extend(block_align.to_le_bytes());
-    out.extend((format.container_bytes * 8).to_le_bytes());
-    out.extend(b"data");
-    out.extend(len.to_le_bytes());
-    out
 }
 
 /// A format tag as people call it. Source: Microsoft `mmreg.h`.
@@ -251,9 +340,9 @@ fn tag_name(tag: u16, container_bytes: u16) -> String {
     let known = match tag {
         TAG_PCM => return format!("PCM of {} bits", u32::from(container_bytes) * 8),
         TAG_FLOAT => return format!("floating point of {} bits", u32::from(container_bytes) * 8),
+        TAG_A_LAW => return format!("A-law of {} bits", u32::from(container_bytes) * 8),
+        TAG_MU_LAW => return format!("µ-law of {} bits", u32::from(container_bytes) * 8),
         0x0002 => "Microsoft ADPCM",
-        0x0006 => "A-law",
-        0x0007 => "µ-law",
         0x0011 => "IMA ADPCM",
         0x0031 => "GSM 6.10",
         0x0050 => "MPEG layer II (MP2) in WAV",

@@ -29,10 +29,11 @@ fn analyze(plan: &AnalyzePlan) -> Result<(), Failure> {
     plan.outputs.check(&plan.input)?;
     let progress = Progress::new(plan.is_quiet);
     let recording = decode::read_with(&plan.input, &plan.reading)?;
+    let microphone = plan.outputs.microphone(&recording.audio)?;
     let analysis = engine::analyze(&recording, &plan.config, &progress)?;
     progress.finish();
     let findings = Findings { input: &plan.input, recording: &recording, analysis: &analysis, result: None };
-    plan.outputs.write(&findings)?;
+    plan.outputs.write(&findings, microphone)?;
     cli::stdio::tell(&findings.summary(), plan.summary_to)
 }
 
@@ -41,6 +42,7 @@ fn restore(plan: &RestorePlan) -> Result<(), Failure> {
     plan.outputs.check(&plan.input)?;
     let progress = Progress::new(plan.is_quiet);
     let recording = decode::read_with(&plan.input, &plan.reading)?;
+    let microphone = plan.outputs.microphone(&recording.audio)?;
     let (analysis, source) = engine::answer(&recording, plan, &progress)?;
     if let (Verdict::Undecided { reason }, false) = (&analysis.verdict, source.is_given()) {
         return Err(Failure::refused(&plan.input, reason));
@@ -49,6 +51,6 @@ fn restore(plan: &RestorePlan) -> Result<(), Failure> {
     progress.finish();
     let result = Deliverable { restored: &restored, source, output: &plan.output, bits: plan.bits };
     let findings = Findings { input: &plan.input, recording: &recording, analysis: &analysis, result: Some(result) };
-    plan.outputs.write(&findings)?;
+    plan.outputs.write(&findings, microphone)?;
     cli::stdio::tell(&findings.summary(), plan.summary_to)
 }

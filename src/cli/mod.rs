@@ -11,6 +11,7 @@ pub mod laws;
 pub mod outputs;
 pub mod plan;
 pub mod progress;
+pub mod report;
 pub mod stdio;
 pub mod targets;
 pub mod typed;

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::interrupt;
+use super::report::{self, Extras, Report};
 use super::stdio;
 use super::targets::{self, Target};
 use super::typed::Bits;
@@ -14,7 +15,7 @@ use agcfix::report::story::GainSource;
 use agcfix::report::summary::{Deed, summary};
 use agcfix::report::{json, labels, table};
 use agcfix::restore::Restored;
-use agcfix::{Analysis, Error, Verdict};
+use agcfix::{Analysis, Audio, Error, Verdict};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,7 @@ pub struct Plot {
 pub struct Outputs {
     pub recording: Option<(PathBuf, Bits)>,
     pub plot: Option<Plot>,
+    pub report: Option<Report>,
     pub json: Option<Json>,
     pub gain: Option<PathBuf>,
     pub labels: Option<PathBuf>,
@@ -74,6 +76,7 @@ impl Outputs {
         let all = [
             ("-o", self.recording.as_ref().map(|(path, _)| path)),
             ("--plot", self.plot.as_ref().map(|plot| &plot.path)),
+            ("--report", self.report.as_ref().map(|report| &report.path)),
             ("--json", json),
             (if self.recording.is_some() { "--gain-out" } else { "--gain" }, self.gain.as_ref()),
             ("--labels", self.labels.as_ref()),
@@ -85,12 +88,24 @@ impl Outputs {
         targets.iter().try_for_each(can_be_made)
     }
 
+    /// The other recording that the report plays, where it plays one.
+    pub fn microphone(&self, recording: &Audio) -> Result<Option<Audio>, Failure> {
+        self.report.as_ref().map_or(Ok(None), |report| report.microphone(recording))
+    }
+
     /// Writes everything.
-    pub fn write(&self, findings: &Findings<'_>) -> Result<(), Failure> {
+    ///
+    /// `microphone` is only heard in the report.
+    pub fn write(&self, findings: &Findings<'_>, microphone: Option<Audio>) -> Result<(), Failure> {
         let analysis = findings.analysis;
         let mut files: Vec<(&Path, Vec<u8>)> = Vec::new();
         if let Some(plot) = &self.plot {
             files.push((&plot.path, findings.picture(plot.format)?));
+        }
+        if let Some(report) = &self.report {
+            let extras = Extras::of(findings, microphone)?;
+            let output = findings.output();
+            files.push((&report.path, report::page(report, findings, &extras, findings.restoration(&output))?));
         }
         let document = self.json.is_some().then(|| findings.json()).transpose()?;
         if let (Some(Json::File(path)), Some(document)) = (&self.json, &document) {
@@ -178,7 +193,7 @@ impl Bits {
 impl Findings<'_> {
     /// The story in a few lines.
     pub fn summary(&self) -> String {
-        let output = self.result.map(|result| result.output.display().to_string()).unwrap_or_default();
+        let output = self.output();
         let deed = match self.result {
             Some(Deliverable { restored, source, .. }) => Deed::Restored { restored, source, output: &output },
             None => Deed::Analyzed,
@@ -216,15 +231,23 @@ impl Findings<'_> {
         Ok(picture(&self.recording.audio, self.analysis, restored, &caption, format)?)
     }
 
-    fn json(&self) -> Result<String, Failure> {
-        let output = self.result.map(|result| result.output.display().to_string()).unwrap_or_default();
-        let restoration = self.result.map(|result| json::Restoration {
-            output: &output,
+    fn output(&self) -> String {
+        self.result.map(|result| result.output.display().to_string()).unwrap_or_default()
+    }
+
+    fn restoration<'a>(&'a self, output: &'a str) -> Option<json::Restoration<'a>> {
+        self.result.map(|result| json::Restoration {
+            output,
             bits: result.bits.name(),
             gain_source: result.source,
             restored: result.restored,
-        });
+        })
+    }
+
+    fn json(&self) -> Result<String, Failure> {
         let mut document = Vec::new();
+        let restoration = self.output();
+        let restoration = self.restoration(&restoration);
         let written = json::write(&mut document, Some(&self.file_name()), self.analysis, restoration);
         let text =
             written.map_err(|e| e.to_string()).and_then(|()| String::from_utf8(document).map_err(|e| e.to_string()));

@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::laws::LawChoice;
 use super::outputs::{Json, Outputs, Plot};
+use super::report::Report;
 use super::stdio::SummaryTo;
 use super::typed::{AnalyzeTyped, Bits, Command, Common, NonFinite, RestoreTyped, Typed};
 use agcfix::Config;
@@ -76,6 +77,7 @@ impl AnalyzePlan {
         let outputs = Outputs {
             recording: None,
             plot: plot(&common, &renamed(&common.input, ".agcfix.png"))?,
+            report: report(&common, &renamed(&common.input, ".agcfix.html"))?,
             json,
             gain: typed.gain,
             labels: typed.labels,
@@ -105,6 +107,7 @@ impl RestorePlan {
         let outputs = Outputs {
             recording: Some((output.clone(), typed.bits)),
             plot: plot(&common, &output.with_extension("png"))?,
+            report: report(&common, &output.with_extension("html"))?,
             json: common.json.clone().map(json),
             gain: typed.gain_out,
             labels: None,
@@ -153,6 +156,17 @@ fn plot(common: &Common, default: &Path) -> Result<Option<Plot>, Failure> {
         _ => return Err(Failure::Usage(format!("--plot={}: the name must end in .png or .svg", path.display()))),
     };
     Ok(Some(Plot { path: path.to_owned(), format }))
+}
+
+/// The page's file, where one is wanted.
+fn report(common: &Common, default: &Path) -> Result<Option<Report>, Failure> {
+    let Some(typed) = &common.report else { return Ok(None) };
+    let path = typed.as_deref().unwrap_or(default);
+    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+    if !ending.is_some_and(|ending| ending == "html" || ending == "htm") {
+        return Err(Failure::Usage(format!("--report={}: the name must end in .html", path.display())));
+    }
+    Ok(Some(Report { path: path.to_owned(), audio: common.audio, microphone: common.microphone.clone() }))
 }
 
 /// A name beside the input: its own without the ending, and `ending`.

@@ -60,6 +60,15 @@ pub struct Common {
     /// Draw what was found, as PNG or SVG by the name's ending
     #[arg(long, value_name = "FILE.png|.svg", num_args = 0..=1, require_equals = true)]
     pub plot: Option<Option<PathBuf>>,
+    /// Write a page that tells the story and plays before and after, as one HTML file that opens offline
+    #[arg(long, value_name = "FILE.html", num_args = 0..=1, require_equals = true)]
+    pub report: Option<Option<PathBuf>>,
+    /// Sound of the report: in the page, in the files beside it, or none
+    #[arg(long, value_enum, default_value = "embedded", value_name = "HOW")]
+    pub audio: AudioChoice,
+    /// Another recording of the same performance to hear in the report; must begin at the same moment
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub microphone: Option<PathBuf>,
     /// Write the numbers as JSON; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
@@ -132,6 +141,17 @@ fn seconds(typed: &str) -> Result<f64, String> {
         Ok(seconds) if seconds.is_finite() && seconds > 0.0 => Ok(seconds),
         _ => Err("give a positive number of seconds".to_owned()),
     }
+}
+
+/// How the report's sound gets to the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AudioChoice {
+    /// In the page
+    Embedded,
+    /// In the files beside the page
+    Linked,
+    /// Not at all
+    None,
 }
 
 /// Sample formats.

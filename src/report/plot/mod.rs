@@ -13,7 +13,7 @@ mod palette;
 mod pitch;
 mod render;
 mod scene;
-mod spectrogram;
+pub(in crate::report) mod spectrogram;
 mod tracks;
 
 use super::story::GainSource;
@@ -21,6 +21,8 @@ use crate::analysis::Analysis;
 use crate::audio::Audio;
 use crate::error::Error;
 use crate::restore::Restored;
+#[cfg(feature = "page")]
+pub(in crate::report) use render::indexed_png;
 use scene::{Point, Scene};
 
 /// Size of the picture in pixels.

@@ -85,12 +85,12 @@ pub fn html(page: &Page<'_>) -> Result<String, Error> {
     let mut tracks = Vec::new();
     for (index, (track, heard)) in page.tracks.iter().zip(&overview.tracks).enumerate() {
         let sound = match &track.sound {
-            Sound::Embedded if track.audio.sample_len() > 0 => {
+            Sound::Embedded if track.audio.sample_len() >= flac::MIN_SAMPLES => {
                 let id = format!("sound-{index}");
                 let coded = super::base64(&flac::encode(track.audio)?);
                 // Writing to a String cannot fail.
                 let _ = writeln!(sounds, "<script type=\"application/octet-stream\" id=\"{id}\">{coded}</script>");
-                Some(SoundOut::Embedded { id, rate_hz: track.audio.sample_rate_hz() })
+                Some(SoundOut::Embedded { id, rate_hz: flac::coded_rate_hz(track.audio.sample_rate_hz()) })
             }
             Sound::Linked(path) => Some(SoundOut::Linked { href: percent_encoded(path) }),
             Sound::Embedded | Sound::Absent => None,
@@ -122,7 +122,8 @@ pub fn html(page: &Page<'_>) -> Result<String, Error> {
             Verdict::Undecided { .. } => "undecided",
         },
         headline: escaped(&story.headline),
-        story: story.html(),
+        story: story.lead_html(),
+        why: story.rest_html(),
         tracks: choices(&page.tracks),
         duration: words::clock(first.audio.duration_s()),
         duration_s: format!("{:.3}", first.audio.duration_s()),
@@ -267,6 +268,7 @@ struct Fields {
     verdict: &'static str,
     headline: String,
     story: String,
+    why: String,
     tracks: String,
     duration: String,
     duration_s: String,
@@ -312,6 +314,7 @@ impl Fields {
             "verdict" => self.verdict,
             "headline" => &self.headline,
             "story" => &self.story,
+            "why" => &self.why,
             "tracks" => &self.tracks,
             "duration" => &self.duration,
             "duration_s" => &self.duration_s,

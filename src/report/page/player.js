@@ -126,7 +126,7 @@ class ElementPlayer {
     const from = this.position;
     this.heard = index;
     // Files drift apart by a frame or so; only a gap that can be heard is worth a jump.
-    if (Math.abs(this.master.currentTime - from) > 0.03) this.master.currentTime = from;
+    if (this.master && Math.abs(this.master.currentTime - from) > 0.03) this.master.currentTime = from;
     this.fade();
   }
 

@@ -8,7 +8,9 @@ use crate::report::story::{band_half_width_db, probability};
 use std::fmt::Write as _;
 
 /// Rows of the events' table: the largest.
-const MOST_ROWS: usize = 20;
+const MOST_ROWS: usize = 40;
+/// Rows that are shown at once; the others unfold.
+const OPEN_ROWS: usize = 8;
 
 /// The places where the gain moved most, in the order of the music; nothing where it did not.
 pub(super) fn events(analysis: &Analysis) -> String {
@@ -18,21 +20,35 @@ pub(super) fn events(analysis: &Analysis) -> String {
     let mut largest: Vec<&Event> = analysis.events.iter().collect();
     largest.sort_by(|a, b| b.change_db.abs().total_cmp(&a.change_db.abs()));
     largest.truncate(MOST_ROWS);
-    largest.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
     let count = analysis.events.len();
-    let caption = if count > largest.len() {
-        format!("The {} largest of {count}, in the order of the music; the time plays the spot", largest.len())
-    } else {
-        "In the order of the music; the time plays the spot".to_owned()
-    };
+    let (open, folded) = largest.split_at(OPEN_ROWS.min(largest.len()));
+    let mut out = format!(
+        "<section id=\"events\">\n<h2>Where the volume was moved</h2>\n{}",
+        events_table(
+            open,
+            if count > OPEN_ROWS { "The largest; a time plays the spot." } else { "A time plays the spot." }
+        )
+    );
+    if !folded.is_empty() {
+        let more =
+            if count > MOST_ROWS { format!("The next {} of {count}", folded.len()) } else { "The others".to_owned() };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "<details><summary>{more}</summary>\n{}</details>", events_table(folded, ""));
+    }
+    out + "</section>\n"
+}
+
+/// Events in the order of the music.
+fn events_table(events: &[&Event], caption: &str) -> String {
+    let mut ordered = events.to_vec();
+    ordered.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
     let mut rows = String::new();
-    for event in largest {
+    for event in ordered {
         let (class, way) = match event.kind {
             EventKind::Attack => ("attack", "turned down"),
             EventKind::Release => ("release", "turned up"),
         };
-        let measured = event.measured_db.map_or("–".to_owned(), |db| signed(db, 1));
-        // Writing to a String cannot fail.
+        let measured = event.measured_db.map_or("–".to_owned(), |db| format!("{} dB", signed(db, 1)));
         let _ = writeln!(
             rows,
             "<tr><td><button type=\"button\" data-at=\"{:.3}\">▶ {}</button></td><td class=\"{class}\">{way}</td>\
@@ -46,11 +62,15 @@ pub(super) fn events(analysis: &Analysis) -> String {
             event.partials_voted,
         );
     }
+    let caption = if caption.is_empty() { String::new() } else { format!("<caption>{caption}</caption>\n") };
+    let header = ["time", "the device", "by", "within", "measured at the onset", "by partials"];
+    let cells = header.iter().enumerate().map(|(k, name)| {
+        let class = if k < 2 { "" } else { " class=\"number\"" };
+        format!("<th scope=\"col\"{class}>{name}</th>")
+    });
     format!(
-        "<section id=\"events\">\n<h2>Where the volume was moved</h2>\n<div class=\"table\"><table>\n<caption>{caption}</caption>\n\
-         <thead><tr><th scope=\"col\">time</th><th scope=\"col\">the device</th><th scope=\"col\" class=\"number\">by</th>\
-         <th scope=\"col\" class=\"number\">within</th><th scope=\"col\" class=\"number\">strings alone, dB</th>\
-         <th scope=\"col\" class=\"number\">partials</th></tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n</section>\n"
+        "<div class=\"table\"><table>\n{caption}<thead><tr>{}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n",
+        cells.collect::<String>()
     )
 }
 
@@ -198,7 +218,7 @@ mod tests {
         assert_eq!(number(-0.04, 1), "0.0");
         assert_eq!(number(-13.66, 1), "−13.7");
         assert_eq!(signed(2.0, 1), "+2.0");
-        assert_eq!(significant(0.002_168_5, 4), "0.002169");
+        assert_eq!(significant(0.002_168_9, 4), "0.002169");
         assert_eq!(significant(-17.832, 4), "−17.83");
         assert_eq!(significant(0.0, 4), "0.000");
         assert_eq!(number(f64::NAN, 2), "?");

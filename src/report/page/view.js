@@ -18,9 +18,11 @@ class View {
     this.to = this.duration;
     this.cursor = 0;
     this.heard = 0;
-    this.gains = [...this.curve.lower_db, ...this.curve.upper_db].filter(Number.isFinite);
-    this.low_db = Math.min(-3, ...spread(this.gains));
-    this.high_db = Math.max(1, ...spread(this.gains));
+    this.gains = this.curve.lower_db.concat(this.curve.upper_db).filter(Number.isFinite);
+    const [low_db, high_db] = spread(this.gains);
+    this.low_db = Math.min(-3, low_db - 1);
+    this.high_db = Math.max(1, high_db);
+    this.high_db += 0.14 * (this.high_db - this.low_db); // Room for the marks.
     for (const track of data.tracks) {
       track.peaks = Uint8Array.from(atob(track.peaks_u8), (c) => c.charCodeAt(0));
     }
@@ -283,6 +285,7 @@ class View {
   // What lies near a place in the picture, in words; marks it on the overlay.
   point(at) {
     this.pointed = at;
+    if (!this.width) return "";
     const c = this.top;
     c.clearRect(0, 0, this.width, this.height);
     const bottom = this.tone.top + this.tone.height;

@@ -9,9 +9,12 @@ use std::fmt::Write as _;
 /// Headline and paragraphs.
 pub(super) struct Story {
     pub(super) headline: String,
-    paragraphs: Vec<String>,
+    /// Before the players: what happened, and what to do now.
+    lead: Vec<String>,
     advice: Vec<&'static str>,
     notes: Vec<String>,
+    /// Behind the picture: why to believe it.
+    rest: Vec<String>,
 }
 
 impl Story {
@@ -20,21 +23,22 @@ impl Story {
         let source = page.restoration.map(|r| r.gain_source).unwrap_or_default();
         let mut story = Self {
             headline: headline(analysis, source, page.restoration.is_some()),
-            paragraphs: Vec::new(),
+            lead: Vec::new(),
             advice: Vec::new(),
             notes: analysis.warnings.iter().map(|w| format!("Note: {w}.")).collect(),
+            rest: Vec::new(),
         };
-        let paragraphs = &mut story.paragraphs;
+        let (lead, rest) = (&mut story.lead, &mut story.rest);
         match (source, &analysis.verdict) {
             (GainSource::Found, Verdict::Agc) => {
-                paragraphs.push(what_it_did(analysis));
-                paragraphs.push(how_it_is_known(analysis));
-                paragraphs.push(what_was_done(page, overview));
-                paragraphs.push(NOT_KNOWABLE.to_owned());
+                lead.push(what_it_did(analysis));
+                lead.push(what_was_done(page, overview));
+                rest.push(how_it_is_known(analysis));
+                rest.push(NOT_KNOWABLE.to_owned());
             }
             (GainSource::Found, Verdict::None) => {
                 let evidence = &analysis.evidence;
-                paragraphs.push(format!(
+                lead.push(format!(
                     "Nothing turned the volume up and down while this was recorded, by more than can be heard in how the \
                      strings fade: {} fading partials of {} notes keep to their own steady rates, and no gain control that \
                      is known explains them better (chance {}).",
@@ -42,11 +46,11 @@ impl Story {
                     evidence.note_len,
                     probability(evidence.p_value)
                 ));
-                paragraphs.push("The recording was left exactly as it is. There is nothing to undo.".to_owned());
+                lead.push("The recording was left exactly as it is. There is nothing to undo.".to_owned());
             }
             (GainSource::Found, Verdict::Undecided { reason }) => {
-                paragraphs.push(format!("The music does not tell: {reason}."));
-                paragraphs.push(
+                lead.push(format!("The music does not tell: {reason}."));
+                lead.push(
                     "A gain control shows when ringing notes bend together as they fade. Dense, dry or very short music has \
                      too few of them. Rather than guess, the recording was left exactly as it is. What helps:"
                         .to_owned(),
@@ -58,40 +62,42 @@ impl Story {
                 ];
             }
             (GainSource::LawGiven | GainSource::CurveGiven, _) => {
-                paragraphs.push(what_was_done(page, overview));
-                paragraphs.push(NOT_KNOWABLE.to_owned());
+                lead.push(what_was_done(page, overview));
+                rest.push(NOT_KNOWABLE.to_owned());
             }
-            (GainSource::NoneGiven, _) => paragraphs.push("You said that there was nothing to undo.".to_owned()),
+            (GainSource::NoneGiven, _) => lead.push("You said that there was nothing to undo.".to_owned()),
         }
         if page.tracks.len() > 1 {
-            story.paragraphs.push(
-                "Listen: press play, then switch to and fro. Both are played equally loud, so that the louder one does not \
-                 win for being loud; listen for how much the notes differ from each other."
+            story.lead.push(
+                "Press play, then switch to and fro. Both are played equally loud, so that the louder one does not win for \
+                 being loud: listen for how much the notes differ from each other."
                     .to_owned(),
             );
         }
         story
     }
 
-    /// As HTML.
-    pub(super) fn html(&self) -> String {
-        let mut out = String::new();
-        for paragraph in &self.paragraphs {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "<p>{}</p>", escaped(paragraph));
-        }
+    /// The lead as HTML.
+    pub(super) fn lead_html(&self) -> String {
+        let mut out = paragraphs(&self.lead, "<p>");
         if !self.advice.is_empty() {
-            out.push_str("<ul>\n");
-            for advice in &self.advice {
-                let _ = writeln!(out, "<li>{}</li>", escaped(advice));
-            }
-            out.push_str("</ul>\n");
+            let items: String = self.advice.iter().map(|advice| format!("<li>{}</li>\n", escaped(advice))).collect();
+            out += &format!("<ul>\n{items}</ul>\n");
         }
-        for note in &self.notes {
-            let _ = writeln!(out, "<p class=\"note\">{}</p>", escaped(note));
-        }
-        out
+        out + &paragraphs(&self.notes, "<p class=\"note\">")
     }
+
+    /// The rest as HTML; nothing where all was said.
+    pub(super) fn rest_html(&self) -> String {
+        if self.rest.is_empty() {
+            return String::new();
+        }
+        format!("<section id=\"why\">\n<h2>How that is known</h2>\n{}</section>\n", paragraphs(&self.rest, "<p>"))
+    }
+}
+
+fn paragraphs(texts: &[String], opening: &str) -> String {
+    texts.iter().map(|text| format!("{opening}{}</p>\n", escaped(text))).collect()
 }
 
 const NOT_KNOWABLE: &str = "Two things no recording can tell: an overall volume, and a volume that drifts evenly from \

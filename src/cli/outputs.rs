@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::interrupt;
+use super::names::is_standard;
 use super::report::{self, Extras, Report};
 use super::stdio;
 use super::targets::{self, Target};
@@ -10,7 +11,8 @@ use agcfix::decode::Decoded;
 use agcfix::encode::{Batch, BitDepth, write_wav_with};
 use agcfix::gain_csv::write_gain_csv;
 use agcfix::metadata::{History, Metadata};
-use agcfix::report::plot::{Caption, Format, picture};
+use agcfix::report::interchange::{self, ExportFormat};
+use agcfix::report::plot::{Caption, Detail, Format, detail, picture};
 use agcfix::report::story::GainSource;
 use agcfix::report::summary::{Deed, summary};
 use agcfix::report::{json, labels, table};
@@ -33,6 +35,13 @@ pub struct Plot {
     pub format: Format,
 }
 
+/// A file for another program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    pub format: ExportFormat,
+    pub path: PathBuf,
+}
+
 /// Every file that is to be written.
 #[derive(Debug)]
 pub struct Outputs {
@@ -43,6 +52,9 @@ pub struct Outputs {
     pub gain: Option<PathBuf>,
     pub labels: Option<PathBuf>,
     pub partials: Option<PathBuf>,
+    pub exports: Vec<Export>,
+    /// The one stage that the picture shows, instead of all.
+    pub detail: Option<Detail>,
     pub is_forced: bool,
 }
 
@@ -65,27 +77,51 @@ pub struct Deliverable<'a> {
 }
 
 impl Outputs {
-    /// Refuses what could not be written at the end, before the work begins.
-    pub fn check(&self, input: &Path) -> Result<(), Failure> {
-        // A recording that is not there is the first thing to be told, also where its name gives the results'.
-        std::fs::metadata(input).map_err(|source| Error::Io { path: input.to_owned(), source })?;
+    /// Every file, with the option that asked for it.
+    pub fn targets(&self) -> Vec<Target<'_>> {
         let json = match &self.json {
             Some(Json::File(path)) => Some(path),
             Some(Json::StandardOutput) | None => None,
         };
+        let recording = self.recording.as_ref().map(|(path, _)| path).filter(|path| !is_standard(path));
         let all = [
-            ("-o", self.recording.as_ref().map(|(path, _)| path)),
-            ("--plot", self.plot.as_ref().map(|plot| &plot.path)),
+            ("-o", recording),
+            (if self.detail.is_some() { "-o" } else { "--plot" }, self.plot.as_ref().map(|plot| &plot.path)),
             ("--report", self.report.as_ref().map(|report| &report.path)),
             ("--json", json),
             (if self.recording.is_some() { "--gain-out" } else { "--gain" }, self.gain.as_ref()),
             ("--labels", self.labels.as_ref()),
             ("--partials", self.partials.as_ref()),
         ];
-        let targets: Vec<Target<'_>> =
-            all.into_iter().filter_map(|(option, path)| Some(Target { option, path: path? })).collect();
+        let exports = self.exports.iter().map(|export| ("--export", Some(&export.path)));
+        all.into_iter().chain(exports).filter_map(|(option, path)| Some(Target { option, path: path? })).collect()
+    }
+
+    /// Refuses what could not be written at the end, before the work begins.
+    pub fn check(&self, input: &Path) -> Result<(), Failure> {
+        // A recording that is not there is the first thing to be told, also where its name gives the results'.
+        if !is_standard(input) {
+            std::fs::metadata(input).map_err(|source| Error::Io { path: input.to_owned(), source })?;
+        }
+        let targets = self.targets();
         targets::check(input, &targets, self.is_forced)?;
         targets.iter().try_for_each(can_be_made)
+    }
+
+    /// What is left of them where nothing can be restored: the report, which says why.
+    pub fn only_report(&self) -> Option<Self> {
+        Some(Self {
+            recording: None,
+            plot: None,
+            report: Some(self.report.clone()?),
+            json: None,
+            gain: None,
+            labels: None,
+            partials: None,
+            exports: Vec::new(),
+            detail: None,
+            is_forced: self.is_forced,
+        })
     }
 
     /// The other recording that the report plays, where it plays one.
@@ -100,7 +136,11 @@ impl Outputs {
         let analysis = findings.analysis;
         let mut files: Vec<(&Path, Vec<u8>)> = Vec::new();
         if let Some(plot) = &self.plot {
-            files.push((&plot.path, findings.picture(plot.format)?));
+            let drawn = match self.detail {
+                Some(what) => findings.detail(what, plot.format)?,
+                None => findings.picture(plot.format)?,
+            };
+            files.push((&plot.path, drawn));
         }
         if let Some(report) = &self.report {
             let extras = Extras::of(findings, microphone)?;
@@ -121,19 +161,30 @@ impl Outputs {
             files.push((path, table::partials_csv(analysis).into_bytes()));
         }
 
+        for export in &self.exports {
+            files.push((&export.path, findings.export(export.format, &export.path)?));
+        }
+
         let mut batch = Batch::new(self.is_forced);
         interrupt::guard(&batch);
         let mut clamped_len = 0;
+        let mut sound = Vec::new();
         if let (Some((path, bits)), Some(result)) = (&self.recording, findings.result) {
             let metadata = findings.metadata(&result);
             let audio = &result.restored.audio;
-            let written = batch.add(path, |writer| write_wav_with(writer, audio, bits.depth(), &metadata));
-            clamped_len = written.map_err(can_be_smaller)?.clamped_len;
+            clamped_len = if is_standard(path) {
+                let written = write_wav_with(&mut sound, audio, bits.depth(), &metadata);
+                written.map_err(|error| Failure::Input(format!("standard output: {error}")))?.clamped_len
+            } else {
+                let written = batch.add(path, |writer| write_wav_with(writer, audio, bits.depth(), &metadata));
+                written.map_err(can_be_smaller)?.clamped_len
+            };
         }
         for (path, bytes) in files {
             batch.add(path, |writer| writer.write_all(&bytes)).map_err(can_be_smaller)?;
         }
         batch.commit()?;
+        stdio::print_bytes(&sound)?;
         if let (Some((path, _)), 1..) = (&self.recording, clamped_len) {
             let path = path.display();
             stdio::warn(&format!(
@@ -229,6 +280,22 @@ impl Findings<'_> {
         let caption = Caption { name: self.file_name(), gain_source };
         let restored = self.result.map(|result| result.restored);
         Ok(picture(&self.recording.audio, self.analysis, restored, &caption, format)?)
+    }
+
+    /// One stage of the analysis, drawn large.
+    fn detail(&self, what: Detail, format: Format) -> Result<Vec<u8>, Failure> {
+        let caption = Caption { name: self.file_name(), gain_source: GainSource::Found };
+        Ok(detail(&self.recording.audio, self.analysis, what, &caption, format)?)
+    }
+
+    /// A file for another program; `to` is its name, for formats that name the recording.
+    fn export(&self, format: ExportFormat, to: &Path) -> Result<Vec<u8>, Failure> {
+        let audio = &self.recording.audio;
+        let recording = match format {
+            ExportFormat::Reaper => report::address(to, self.input)?,
+            _ => self.file_name(),
+        };
+        Ok(interchange::export(format, audio, self.analysis, &recording)?)
     }
 
     fn output(&self) -> String {

@@ -69,7 +69,8 @@ pub fn page(
         (AudioChoice::Linked | AudioChoice::None, _) => Ok(Sound::Absent),
     };
     let name = findings.input.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut tracks = vec![Track { label: "As recorded", audio: &findings.recording.audio, sound: linked(Some(findings.input))? }];
+    let mut tracks =
+        vec![Track { label: "As recorded", audio: &findings.recording.audio, sound: linked(Some(findings.input))? }];
     let is_changed = |source: GainSource| match source {
         GainSource::Found => findings.analysis.verdict == Verdict::Agc,
         GainSource::LawGiven | GainSource::CurveGiven => true,
@@ -90,7 +91,7 @@ pub fn page(
 }
 
 /// The way from the page's folder to a file, with slashes.
-fn address(page: &Path, file: &Path) -> Result<String, Failure> {
+pub fn address(page: &Path, file: &Path) -> Result<String, Failure> {
     let whole = |path: &Path| std::path::absolute(path).map_err(|e| Failure::Input(format!("{}: {e}", path.display())));
     let (page, file) = (whole(page)?, whole(file)?);
     let folder: Vec<Component<'_>> = page.parent().unwrap_or(&page).components().collect();

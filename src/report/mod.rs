@@ -1,7 +1,9 @@
-//! What people and programs get to see: JSON, CSV, labels, the summary, the picture, the page.
+//! What people and programs get to see: JSON, CSV, labels, the summary, the picture, the page,
+//! files for other programs.
 
 #[cfg(feature = "plot")]
 mod base64;
+pub mod interchange;
 pub mod json;
 pub mod labels;
 #[cfg(feature = "page")]

@@ -87,6 +87,7 @@ class View {
     c.clearRect(0, 0, this.width, this.height);
     c.font = "12px system-ui, sans-serif";
     c.lineJoin = "round";
+    this.times = timeTicks(this.from, this.to, this.wave.width / 80);
     this.drawWave(c);
     this.drawGain(c);
     this.drawTone(c);
@@ -105,6 +106,14 @@ class View {
     if (LEFT + width + c.measureText(remark).width + 12 < this.width) c.fillText(remark, panel.left + width + 8, panel.top - 7);
   }
 
+  // A panel's ground, with a line at every time that has a label.
+  ground(c, panel) {
+    c.fillStyle = this.colour("paper");
+    c.fillRect(panel.left, panel.top, panel.width, panel.height);
+    c.fillStyle = this.colour("faint");
+    for (const time_s of this.times) c.fillRect(this.x(time_s), panel.top, 1, panel.height);
+  }
+
   inside(c, panel, draw) {
     c.save();
     c.beginPath();
@@ -118,8 +127,7 @@ class View {
     const panel = this.wave, middle = panel.top + panel.height / 2;
     const others = this.data.tracks.length > 1 ? ", the other behind it" : "";
     this.heading(c, panel, "Waveform", `${this.data.tracks[this.heard].label.toLowerCase()}${others}, equally loud`);
-    c.fillStyle = this.colour("paper");
-    c.fillRect(panel.left, panel.top, panel.width, panel.height);
+    this.ground(c, panel);
     const order = this.data.tracks.map((_, index) => index).filter((index) => index !== this.heard && index < 2);
     for (const index of [...order, this.heard]) {
       const track = this.data.tracks[index];
@@ -158,8 +166,7 @@ class View {
   drawGain(c) {
     const panel = this.gain, { start_s, hop_s, gain_db, lower_db, upper_db } = this.curve;
     this.heading(c, panel, "What the device did to the volume", "dB, ▼ it turned down, ▲ it turned up");
-    c.fillStyle = this.colour("paper");
-    c.fillRect(panel.left, panel.top, panel.width, panel.height);
+    this.ground(c, panel);
     for (const db of ticks(this.low_db, this.high_db, panel.height / 34)) this.line(c, panel, this.gainY(db), label(db));
     const first = Math.max(0, Math.floor((this.from - start_s) / hop_s));
     const end = Math.min(gain_db.length, Math.ceil((this.to - start_s) / hop_s) + 1);
@@ -264,10 +271,9 @@ class View {
     c.textAlign = "center";
     c.fillStyle = this.colour("dim");
     const y = this.height - BOTTOM + 16;
-    for (const time_s of timeTicks(this.from, this.to, this.wave.width / 80)) {
+    for (const time_s of this.times) {
       const x = this.x(time_s);
       c.fillStyle = this.colour("faint");
-      for (const panel of [this.wave, this.gain]) c.fillRect(x, panel.top, 1, panel.height);
       c.fillRect(x, this.tone.top + this.tone.height, 1, 4);
       c.fillStyle = this.colour("dim");
       c.fillText(clock(time_s, this.to - this.from < 20 ? 1 : 0), Math.min(x, this.width - 18), y);

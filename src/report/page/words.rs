@@ -150,7 +150,7 @@ fn what_was_done(page: &Page<'_>, overview: &Overview) -> String {
     };
     let range = |index: usize| overview.tracks.get(index).and_then(|track| track.range_lu);
     if let (Some(before), Some(after)) = (range(0), range(1)) {
-        let _ = write!(out, " Between soft and loud there were {before:.1} LU; now there are {after:.1} LU.");
+        let _ = write!(out, " The loudness range was {before:.1} LU; now it is {after:.1} LU (1 LU is 1 dB).");
     }
     if let Some(restoration) = page.restoration.filter(|r| r.restored.overall_gain_db < 0.0) {
         let _ = write!(

@@ -299,7 +299,11 @@ impl Findings<'_> {
     }
 
     fn output(&self) -> String {
-        self.result.map(|result| result.output.display().to_string()).unwrap_or_default()
+        let name = |output: &Path| match is_standard(output) {
+            true => "standard output".to_owned(),
+            false => output.display().to_string(),
+        };
+        self.result.map(|result| name(result.output)).unwrap_or_default()
     }
 
     fn restoration<'a>(&'a self, output: &'a str) -> Option<json::Restoration<'a>> {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 /// Steps of the bar.
 const STEPS: u64 = 1000;
-/// Where each stage begins and ends in the whole, as shares of the time a recording of a minute takes.
+/// Where each stage begins and ends in the whole, as shares of the time; measured with `-v`.
 const SHARES: [(Stage, f64, f64); 4] =
-    [(Stage::Partials, 0.0, 0.06), (Stage::Fit, 0.06, 0.85), (Stage::Verdict, 0.85, 0.99), (Stage::Restore, 0.99, 1.0)];
+    [(Stage::Partials, 0.0, 0.05), (Stage::Fit, 0.05, 0.9), (Stage::Verdict, 0.9, 0.99), (Stage::Restore, 0.99, 1.0)];
 /// Before this share of the whole no time is foretold: it would jump.
 const FIRST_FORETOLD: f64 = 0.04;
 
@@ -101,7 +101,8 @@ impl Observer for Progress {
 fn whole(stage: Stage, fraction: f64) -> f64 {
     let share = SHARES.iter().find(|(known, ..)| *known == stage);
     let (from, to) = share.map_or((0.0, 1.0), |(_, from, to)| (*from, *to));
-    from + fraction.clamp(0.0, 1.0) * (to - from)
+    let done = fraction.clamp(0.0, 1.0);
+    (1.0 - done) * from + done * to
 }
 
 /// The time that is left, for people: a guess, so no more digits than a guess has.

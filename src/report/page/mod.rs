@@ -35,6 +35,7 @@ const MOST_DECAYS: usize = 4_000;
 
 /// How a track's sound gets to the listener.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Sound {
     /// In the page, as 16-bit FLAC: the smallest form that every browser plays sample for sample.
     #[default]

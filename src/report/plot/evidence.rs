@@ -66,11 +66,12 @@ fn steps(scene: &mut Scene, place: Place, analysis: &Analysis) {
     let measured = |e: &&crate::analysis::Event| e.measured_db.is_some_and(f64::is_finite) && e.change_db.is_finite();
     let events: Vec<_> = analysis.events.iter().filter(measured).collect();
     let both = events.iter().flat_map(|e| [e.change_db, e.measured_db.unwrap_or(0.0)]);
-    let reach = both.map(f64::abs).fold(LEAST_RANGE_DB, f64::max).ceil();
-    let frame = Frame::new(place.from, place.to, (Spread::Linear, -reach, reach), (Spread::Linear, -reach, reach));
+    let (low, high) = both.fold((-LEAST_RANGE_DB, LEAST_RANGE_DB), |(l, h), db| (l.min(db), h.max(db)));
+    let (low, high) = (low.floor(), high.ceil());
+    let frame = Frame::new(place.from, place.to, (Spread::Linear, low, high), (Spread::Linear, low, high));
     frame.x_grid(scene, &Axis::ticks(&frame.x, 90.0), true, true);
     frame.y_grid(scene, 40.0, true);
-    scene.line(vec![frame.at(-reach, -reach), frame.at(reach, reach)], 1.5, GREY);
+    scene.line(vec![frame.at(low, low), frame.at(high, high)], 1.5, GREY);
     for event in &events {
         let at = frame.at(event.change_db, event.measured_db.unwrap_or(0.0));
         // More partials weigh more.

@@ -100,7 +100,8 @@ if (await page.evaluate(() => document.body.dataset.ready) === "yes") {
   const at = await page.evaluate(() => player.position);
   assert.ok(Math.abs(at - expected) < 3, `clicked ${expected} s, plays ${at} s`);
   if (inPage) assert.ok((await listen(page)).peak > 1e-4, "nothing sounds");
-  await page.keyboard.press("Space");
+  // A short recording may have ended by itself.
+  if (await page.evaluate(() => player.playing)) await page.keyboard.press("Space");
   assert.equal(await page.evaluate(() => player.playing), false);
 }
 

@@ -174,6 +174,7 @@ $("save").addEventListener("click", () => {
 });
 $("document").querySelector("details").addEventListener("toggle", () => { $("json").textContent = $("analysis").textContent.trim(); });
 
+$("matched").closest("label").hidden = data.tracks.length < 2;
 hear(0);
 load();
 tick();

@@ -13,6 +13,7 @@ class View {
     this.curve = analysis.gain_curve;
     this.events = analysis.events;
     this.isKnown = analysis.verdict.outcome === "agc" || this.curve.gain_db.some((gain) => gain !== 0);
+    this.isTrusted = analysis.verdict.outcome !== "undecided" || analysis.restoration !== undefined;
     this.duration = data.duration_s;
     this.from = 0;
     this.to = this.duration;
@@ -125,8 +126,8 @@ class View {
 
   drawWave(c) {
     const panel = this.wave, middle = panel.top + panel.height / 2;
-    const others = this.data.tracks.length > 1 ? ", the other behind it" : "";
-    this.heading(c, panel, "Waveform", `${this.data.tracks[this.heard].label.toLowerCase()}${others}, equally loud`);
+    const others = this.data.tracks.length > 1 ? ", the other behind it, equally loud" : "";
+    this.heading(c, panel, "Waveform", `${this.data.tracks[this.heard].label.toLowerCase()}${others}`);
     this.ground(c, panel);
     const order = this.data.tracks.map((_, index) => index).filter((index) => index !== this.heard && index < 2);
     for (const index of [...order, this.heard]) {
@@ -165,7 +166,8 @@ class View {
 
   drawGain(c) {
     const panel = this.gain, { start_s, hop_s, gain_db, lower_db, upper_db } = this.curve;
-    this.heading(c, panel, "What the device did to the volume", "dB, ▼ it turned down, ▲ it turned up");
+    if (this.isTrusted) this.heading(c, panel, "What the device did to the volume", "dB, ▼ it turned down, ▲ it turned up");
+    else this.heading(c, panel, "What the device might have done to the volume", "dB; a guess that is not trusted");
     this.ground(c, panel);
     for (const db of ticks(this.low_db, this.high_db, panel.height / 34)) this.line(c, panel, this.gainY(db), label(db));
     const first = Math.max(0, Math.floor((this.from - start_s) / hop_s));

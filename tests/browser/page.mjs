@@ -63,6 +63,7 @@ for (const [name, look] of Object.entries(looks)) {
   });
   assert.ok(colours > 50, `${name}: the picture has ${colours} colours`);
   if (shots) await page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
+  if (shots && name === "light") await page.screenshot({ path: `${shots}/front.png` });
   assert.deepEqual(faults, [], name);
   await context.close();
 }

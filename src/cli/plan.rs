@@ -23,7 +23,7 @@ pub enum Plan {
     Analyze(Vec<AnalyzePlan>),
     Restore(Vec<RestorePlan>),
     Laws,
-    Plot(PlotPlan),
+    Plot(Box<PlotPlan>),
     Completions(Shell),
     Man(Option<String>),
 }
@@ -84,7 +84,7 @@ impl Plan {
                 inputs.iter().map(|input| RestorePlan::of(&typed, input)).collect::<Result<_, _>>().map(Self::Restore)
             }
             Command::Laws => Ok(Self::Laws),
-            Command::Plot(typed) => PlotPlan::of(typed).map(Self::Plot),
+            Command::Plot(typed) => PlotPlan::of(typed).map(Box::new).map(Self::Plot),
             Command::Completions { shell } => Ok(Self::Completions(shell)),
             Command::Man { of } => Ok(Self::Man(of)),
         }

@@ -87,7 +87,7 @@ if (await page.evaluate(() => document.body.dataset.ready) === "yes") {
     const after = await page.evaluate(() => player.position);
     assert.ok(after > before && after - before < 5, `position jumps from ${before} to ${after}`);
     const matched = await page.evaluate((k) => 10 ** (data.tracks[k].matched_db / 20), index);
-    levels.forEach((level, k) => assert.ok(Math.abs(level - (k === index ? matched : 0)) < 0.01, `track ${k} at ${level}`));
+    levels.forEach((level, k) => assert.ok(Math.abs(level - (k === index ? matched : 0)) < 0.002, `track ${k} at ${level}`));
   }
   // Every track has the same clock: the samples that play are those of one moment.
   if (inPage && tracks > 1) {

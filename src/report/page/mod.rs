@@ -26,8 +26,8 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Most entries of the gain curve in the page: ten minutes at 10 ms, some 1.2 MB of JSON.
-const MOST_CURVE_ENTRIES: usize = 60_000;
+/// Most entries of the gain curve in the page: six minutes at 10 ms, at most 0.9 MB of JSON.
+const MOST_CURVE_ENTRIES: usize = 36_000;
 /// Most events in the page's JSON: some 0.4 MB. The largest are kept.
 const MOST_EVENTS: usize = 3_000;
 /// Most decays drawn; the longest are kept.
@@ -372,4 +372,58 @@ fn percent_encoded(path: &str) -> String {
 fn round(value: f64, decimals: i32) -> f64 {
     let scale = 10f64.powi(decimals);
     (value * scale).round() / scale + 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
+    use super::*;
+    use crate::report::specimen;
+
+    fn page_of(audio: &Audio, analysis: &Analysis) -> String {
+        let track = Track { label: "As recorded", audio, sound: Sound::Absent };
+        html(&Page { name: "take.m4a", analysis, restoration: None, tracks: vec![track] }).unwrap()
+    }
+
+    #[test]
+    fn an_hour_s_findings_stay_below_three_megabytes_and_the_document_says_that_it_is_thinned() {
+        let audio = specimen::audio(8.0, |_| 0.0);
+        let mut analysis = specimen::analysis(&audio, Verdict::Agc, |_| 0.0);
+        let hour: Vec<f64> = (0..360_000).map(|i| -12.345 - 1e-5 * f64::from(i)).collect();
+        analysis.gain_curve.lower_db = hour.clone();
+        analysis.gain_curve.upper_db = hour.clone();
+        analysis.gain_curve.gain_db = hour;
+        analysis.events = analysis.events.repeat(1_200);
+        analysis.decays = analysis.decays.repeat(1_000);
+        let page = page_of(&audio, &analysis);
+        // The spectrogram of an hour has 6000 columns: 15 times this one's.
+        let spectrogram = overview::spectrogram_png(&audio).unwrap().len() * 4 / 3;
+        assert!(page.len() + 14 * spectrogram < 3_000_000, "{} and {spectrogram}", page.len());
+        assert!(page.contains("every 10th entry of the gain curve and 3000 of 9600 events"));
+        assert!(page.contains("\"hop_s\": 0.1,"));
+        // Untouched where it is short.
+        let short = specimen::analysis(&audio, Verdict::Agc, |_| 0.0);
+        assert!(!page_of(&audio, &short).contains("every 1th"));
+    }
+
+    #[test]
+    fn names_cannot_break_out_of_the_page() {
+        let audio = specimen::audio(2.0, |_| 0.0);
+        let analysis = specimen::analysis(&audio, Verdict::None, |_| 0.0);
+        let name = "</script><script>alert(1)</script>{{json}}'\"&.wav";
+        let track = Track { label: "<b>", audio: &audio, sound: Sound::Linked("a b/ü?#%.wav".to_owned()) };
+        let page = html(&Page { name, analysis: &analysis, restoration: None, tracks: vec![track] }).unwrap();
+        assert!(!page.contains("<script>alert") && !page.contains("<b>"));
+        assert!(page.contains("a%20b/%C3%BC%3F%23%25.wav"));
+        // As many scripts as the template has, and each is closed.
+        assert_eq!(page.matches("<script").count(), 3);
+        assert_eq!(page.matches("</script>").count(), 3);
+    }
+
+    #[test]
+    fn a_page_needs_a_track() {
+        let audio = specimen::audio(1.0, |_| 0.0);
+        let analysis = specimen::analysis(&audio, Verdict::None, |_| 0.0);
+        assert!(html(&Page { name: "x", analysis: &analysis, restoration: None, tracks: vec![] }).is_err());
+    }
 }

@@ -393,8 +393,8 @@ mod tests {
         analysis.gain_curve.lower_db = hour.clone();
         analysis.gain_curve.upper_db = hour.clone();
         analysis.gain_curve.gain_db = hour;
-        analysis.events = analysis.events.repeat(1_200);
-        analysis.decays = analysis.decays.repeat(1_000);
+        analysis.events = vec![analysis.events; 1_200].concat();
+        analysis.decays = vec![analysis.decays; 1_000].concat();
         let page = page_of(&audio, &analysis);
         // The spectrogram of an hour has 6000 columns: 15 times this one's.
         let spectrogram = overview::spectrogram_png(&audio).unwrap().len() * 4 / 3;

@@ -1,6 +1,6 @@
 //! How the program ends when it does not succeed.
 
-use super::stdio;
+use super::{colour, stdio};
 use agcfix::Error;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -27,15 +27,38 @@ impl Failure {
         ))
     }
 
+    /// The same, where a report says more.
+    pub fn refused_but_reported(input: &Path, reason: &str, report: &Path) -> Self {
+        Self::Refused(format!(
+            "{}: cannot tell whether a gain control was at work: {reason}; nothing was restored. {} shows what was found; say \
+             what to do with --law NAME, --gain FILE.csv or --law none",
+            input.display(),
+            report.display()
+        ))
+    }
+
+    /// The program's exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Input(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Refused(_) => 3,
+        }
+    }
+
+    /// Tells the user.
+    pub fn tell(&self) {
+        let message = match self {
+            Self::Input(message) | Self::Refused(message) => message.clone(),
+            Self::Usage(message) => format!("{message}\nMore is told by agcfix --help"),
+        };
+        stdio::warn(&format!("{} {message}", colour::alert("agcfix:")));
+    }
+
     /// Tells the user, and gives the program's exit code.
     pub fn report(self) -> ExitCode {
-        let (message, code) = match self {
-            Self::Input(message) => (message, 1),
-            Self::Usage(message) => (format!("{message}\nMore is told by agcfix --help"), 2),
-            Self::Refused(message) => (message, 3),
-        };
-        stdio::warn(&format!("agcfix: {message}"));
-        ExitCode::from(code)
+        self.tell();
+        ExitCode::from(self.code())
     }
 }
 

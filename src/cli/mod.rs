@@ -4,13 +4,18 @@
 //! whether a gain control was at work. Files appear whole or not at all; nothing is overwritten without `--force`, and the
 //! input never; all of that is checked before the work begins.
 
+pub mod colour;
 pub mod engine;
 pub mod failure;
+pub mod input;
 pub mod interrupt;
 pub mod laws;
+pub mod manual;
+pub mod names;
 pub mod outputs;
 pub mod plan;
 pub mod progress;
+pub mod report;
 pub mod stdio;
 pub mod targets;
 pub mod typed;

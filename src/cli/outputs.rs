@@ -2,6 +2,8 @@
 
 use super::failure::Failure;
 use super::interrupt;
+use super::names::is_standard;
+use super::report::{self, Extras, Report};
 use super::stdio;
 use super::targets::{self, Target};
 use super::typed::Bits;
@@ -9,12 +11,13 @@ use agcfix::decode::Decoded;
 use agcfix::encode::{Batch, BitDepth, write_wav_with};
 use agcfix::gain_csv::write_gain_csv;
 use agcfix::metadata::{History, Metadata};
-use agcfix::report::plot::{Caption, Format, picture};
+use agcfix::report::interchange::{self, ExportFormat};
+use agcfix::report::plot::{Caption, Detail, Format, detail, picture};
 use agcfix::report::story::GainSource;
 use agcfix::report::summary::{Deed, summary};
 use agcfix::report::{json, labels, table};
 use agcfix::restore::Restored;
-use agcfix::{Analysis, Error, Verdict};
+use agcfix::{Analysis, Audio, Error, Verdict};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -32,15 +35,26 @@ pub struct Plot {
     pub format: Format,
 }
 
+/// A file for another program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    pub format: ExportFormat,
+    pub path: PathBuf,
+}
+
 /// Every file that is to be written.
 #[derive(Debug)]
 pub struct Outputs {
     pub recording: Option<(PathBuf, Bits)>,
     pub plot: Option<Plot>,
+    pub report: Option<Report>,
     pub json: Option<Json>,
     pub gain: Option<PathBuf>,
     pub labels: Option<PathBuf>,
     pub partials: Option<PathBuf>,
+    pub exports: Vec<Export>,
+    /// The one stage that the picture shows, instead of all.
+    pub detail: Option<Detail>,
     pub is_forced: bool,
 }
 
@@ -63,34 +77,75 @@ pub struct Deliverable<'a> {
 }
 
 impl Outputs {
-    /// Refuses what could not be written at the end, before the work begins.
-    pub fn check(&self, input: &Path) -> Result<(), Failure> {
-        // A recording that is not there is the first thing to be told, also where its name gives the results'.
-        std::fs::metadata(input).map_err(|source| Error::Io { path: input.to_owned(), source })?;
+    /// Every file, with the option that asked for it.
+    pub fn targets(&self) -> Vec<Target<'_>> {
         let json = match &self.json {
             Some(Json::File(path)) => Some(path),
             Some(Json::StandardOutput) | None => None,
         };
+        let recording = self.recording.as_ref().map(|(path, _)| path).filter(|path| !is_standard(path));
         let all = [
-            ("-o", self.recording.as_ref().map(|(path, _)| path)),
-            ("--plot", self.plot.as_ref().map(|plot| &plot.path)),
+            ("-o", recording),
+            (if self.detail.is_some() { "-o" } else { "--plot" }, self.plot.as_ref().map(|plot| &plot.path)),
+            ("--report", self.report.as_ref().map(|report| &report.path)),
             ("--json", json),
             (if self.recording.is_some() { "--gain-out" } else { "--gain" }, self.gain.as_ref()),
             ("--labels", self.labels.as_ref()),
             ("--partials", self.partials.as_ref()),
         ];
-        let targets: Vec<Target<'_>> =
-            all.into_iter().filter_map(|(option, path)| Some(Target { option, path: path? })).collect();
+        let exports = self.exports.iter().map(|export| ("--export", Some(&export.path)));
+        all.into_iter().chain(exports).filter_map(|(option, path)| Some(Target { option, path: path? })).collect()
+    }
+
+    /// Refuses what could not be written at the end, before the work begins.
+    pub fn check(&self, input: &Path) -> Result<(), Failure> {
+        // A recording that is not there is the first thing to be told, also where its name gives the results'.
+        if !is_standard(input) {
+            std::fs::metadata(input).map_err(|source| Error::Io { path: input.to_owned(), source })?;
+        }
+        let targets = self.targets();
         targets::check(input, &targets, self.is_forced)?;
         targets.iter().try_for_each(can_be_made)
     }
 
+    /// What is left of them where nothing can be restored: the report, which says why.
+    pub fn only_report(&self) -> Option<Self> {
+        Some(Self {
+            recording: None,
+            plot: None,
+            report: Some(self.report.clone()?),
+            json: None,
+            gain: None,
+            labels: None,
+            partials: None,
+            exports: Vec::new(),
+            detail: None,
+            is_forced: self.is_forced,
+        })
+    }
+
+    /// The other recording that the report plays, where it plays one.
+    pub fn microphone(&self, recording: &Audio) -> Result<Option<Audio>, Failure> {
+        self.report.as_ref().map_or(Ok(None), |report| report.microphone(recording))
+    }
+
     /// Writes everything.
-    pub fn write(&self, findings: &Findings<'_>) -> Result<(), Failure> {
+    ///
+    /// `microphone` is only heard in the report.
+    pub fn write(&self, findings: &Findings<'_>, microphone: Option<Audio>) -> Result<(), Failure> {
         let analysis = findings.analysis;
         let mut files: Vec<(&Path, Vec<u8>)> = Vec::new();
         if let Some(plot) = &self.plot {
-            files.push((&plot.path, findings.picture(plot.format)?));
+            let drawn = match self.detail {
+                Some(what) => findings.detail(what, plot.format)?,
+                None => findings.picture(plot.format)?,
+            };
+            files.push((&plot.path, drawn));
+        }
+        if let Some(report) = &self.report {
+            let extras = Extras::of(findings, microphone)?;
+            let output = findings.output();
+            files.push((&report.path, report::page(report, findings, &extras, findings.restoration(&output))?));
         }
         let document = self.json.is_some().then(|| findings.json()).transpose()?;
         if let (Some(Json::File(path)), Some(document)) = (&self.json, &document) {
@@ -106,19 +161,30 @@ impl Outputs {
             files.push((path, table::partials_csv(analysis).into_bytes()));
         }
 
+        for export in &self.exports {
+            files.push((&export.path, findings.export(export.format, &export.path)?));
+        }
+
         let mut batch = Batch::new(self.is_forced);
         interrupt::guard(&batch);
         let mut clamped_len = 0;
+        let mut sound = Vec::new();
         if let (Some((path, bits)), Some(result)) = (&self.recording, findings.result) {
             let metadata = findings.metadata(&result);
             let audio = &result.restored.audio;
-            let written = batch.add(path, |writer| write_wav_with(writer, audio, bits.depth(), &metadata));
-            clamped_len = written.map_err(can_be_smaller)?.clamped_len;
+            clamped_len = if is_standard(path) {
+                let written = write_wav_with(&mut sound, audio, bits.depth(), &metadata);
+                written.map_err(|error| Failure::Input(format!("standard output: {error}")))?.clamped_len
+            } else {
+                let written = batch.add(path, |writer| write_wav_with(writer, audio, bits.depth(), &metadata));
+                written.map_err(can_be_smaller)?.clamped_len
+            };
         }
         for (path, bytes) in files {
             batch.add(path, |writer| writer.write_all(&bytes)).map_err(can_be_smaller)?;
         }
         batch.commit()?;
+        stdio::print_bytes(&sound)?;
         if let (Some((path, _)), 1..) = (&self.recording, clamped_len) {
             let path = path.display();
             stdio::warn(&format!(
@@ -178,7 +244,7 @@ impl Bits {
 impl Findings<'_> {
     /// The story in a few lines.
     pub fn summary(&self) -> String {
-        let output = self.result.map(|result| result.output.display().to_string()).unwrap_or_default();
+        let output = self.output();
         let deed = match self.result {
             Some(Deliverable { restored, source, .. }) => Deed::Restored { restored, source, output: &output },
             None => Deed::Analyzed,
@@ -216,15 +282,43 @@ impl Findings<'_> {
         Ok(picture(&self.recording.audio, self.analysis, restored, &caption, format)?)
     }
 
-    fn json(&self) -> Result<String, Failure> {
-        let output = self.result.map(|result| result.output.display().to_string()).unwrap_or_default();
-        let restoration = self.result.map(|result| json::Restoration {
-            output: &output,
+    /// One stage of the analysis, drawn large.
+    fn detail(&self, what: Detail, format: Format) -> Result<Vec<u8>, Failure> {
+        let caption = Caption { name: self.file_name(), gain_source: GainSource::Found };
+        Ok(detail(&self.recording.audio, self.analysis, what, &caption, format)?)
+    }
+
+    /// A file for another program; `to` is its name, for formats that name the recording.
+    fn export(&self, format: ExportFormat, to: &Path) -> Result<Vec<u8>, Failure> {
+        let audio = &self.recording.audio;
+        let recording = match format {
+            ExportFormat::Reaper => report::address(to, self.input)?,
+            _ => self.file_name(),
+        };
+        Ok(interchange::export(format, audio, self.analysis, &recording)?)
+    }
+
+    fn output(&self) -> String {
+        let name = |output: &Path| match is_standard(output) {
+            true => "standard output".to_owned(),
+            false => output.display().to_string(),
+        };
+        self.result.map(|result| name(result.output)).unwrap_or_default()
+    }
+
+    fn restoration<'a>(&'a self, output: &'a str) -> Option<json::Restoration<'a>> {
+        self.result.map(|result| json::Restoration {
+            output,
             bits: result.bits.name(),
             gain_source: result.source,
             restored: result.restored,
-        });
+        })
+    }
+
+    fn json(&self) -> Result<String, Failure> {
         let mut document = Vec::new();
+        let restoration = self.output();
+        let restoration = self.restoration(&restoration);
         let written = json::write(&mut document, Some(&self.file_name()), self.analysis, restoration);
         let text =
             written.map_err(|e| e.to_string()).and_then(|()| String::from_utf8(document).map_err(|e| e.to_string()));

@@ -28,8 +28,13 @@ pub fn tell(summary: &str, to: SummaryTo) -> Result<(), Failure> {
 
 /// Writes to standard output. A reader that has gone away wants no more: that is not a failure.
 pub fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+/// Writes what is no text to standard output, as [`print`] does.
+pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Input(format!("standard output: {error}"))),
         _ => Ok(()),
     }

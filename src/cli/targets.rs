@@ -1,6 +1,7 @@
 //! Files that are to be written: every conflict is found before the work begins.
 
 use super::failure::Failure;
+use super::outputs::Outputs;
 use std::path::{Path, PathBuf};
 
 /// One file that is to be written.
@@ -36,6 +37,25 @@ pub fn check(input: &Path, targets: &[Target<'_>], is_forced: bool) -> Result<()
                 return refuse("the file exists already; choose another name or use --force".to_owned());
             }
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Refuses outputs that one recording would take from another, or from its input.
+pub fn check_all(plans: &[(&Path, &Outputs)]) -> Result<(), Failure> {
+    let mut seen: Vec<(&Path, &Path)> = Vec::new();
+    for (input, outputs) in plans {
+        for target in outputs.targets() {
+            let refuse = |cause: String| Err(Failure::Input(format!("{}: {cause}", target.path.display())));
+            if let Some((other, _)) = seen.iter().find(|(other, path)| other != input && is_same(path, target.path)) {
+                let (a, b) = (other.display(), input.display());
+                return refuse(format!("{a} and {b} would both be written here; use --output-dir, or one at a time"));
+            }
+            if let Some((other, _)) = plans.iter().find(|(other, _)| other != input && is_same(other, target.path)) {
+                return refuse(format!("this is the recording {} itself; choose another name", other.display()));
+            }
+            seen.push((input, target.path));
         }
     }
     Ok(())

@@ -1,6 +1,10 @@
 //! What was typed.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use super::progress::Voice;
+use agcfix::report::interchange::ExportFormat;
+use agcfix::report::plot::Detail;
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -8,6 +12,7 @@ Examples:
   agcfix restore take.m4a                     write take.restored.wav, dynamics restored
   agcfix restore take.m4a --plot              ... and take.restored.png, which shows what was done
   agcfix analyze take.m4a                     only tell what the phone did
+  agcfix restore take.m4a --report            ... and a page to listen to before and after
   agcfix laws                                 list the gain controls that are known
 ";
 
@@ -16,7 +21,15 @@ Examples:
   agcfix analyze take.m4a                     tell what the phone did
   agcfix analyze take.m4a --plot              ... and draw take.agcfix.png
   agcfix analyze take.m4a --json - | jq .law  the numbers, for programs
+  agcfix analyze take.m4a --report            a page with players and pictures, take.agcfix.html
   agcfix analyze take.m4a --labels take.txt   events as an Audacity label track
+  agcfix analyze *.m4a --json {name}.json     several recordings, a document each
+";
+
+const PLOT_EXAMPLES: &str = "\
+Examples:
+  agcfix plot gain take.m4a                   draw take.gain.png
+  agcfix plot partials take.m4a -o p.svg      the partials and their decays, as SVG
 ";
 
 const RESTORE_EXAMPLES: &str = "\
@@ -27,6 +40,8 @@ Examples:
   agcfix restore take.m4a --law compressor:threshold_db=-30,slope=0.75
                                               undo this law, whatever the recording tells
   agcfix restore take.m4a --gain take.csv     undo this gain curve (time_s,gain_db)
+  agcfix restore *.m4a --output-dir restored  several recordings, into a folder
+  agcfix restore - -o - < take.m4a | play -   from standard input to standard output
 ";
 
 /// Gives a piano recording its dynamics back.
@@ -34,6 +49,9 @@ Examples:
 #[command(version, before_help = EXAMPLES, after_help = "Exit codes: 0 done, 1 bad input, 2 wrong usage, 3 cannot tell.")]
 #[command(about = "Finds what a phone's automatic gain control did to a piano recording, and undoes it")]
 pub struct Typed {
+    /// Colour messages and help
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -49,17 +67,95 @@ pub enum Command {
     /// List the gain laws that are known, with their constants, units and ranges
     #[command(before_help = "Examples:\n  agcfix laws\n")]
     Laws,
+    /// Draw one stage of the analysis, large
+    #[command(before_help = PLOT_EXAMPLES)]
+    Plot(PlotTyped),
+    /// Print what makes a shell complete agcfix's words
+    #[command(
+        before_help = "Examples:\n  agcfix completions bash > ~/.local/share/bash-completion/completions/agcfix\n  \
+                             agcfix completions zsh > ~/.zfunc/_agcfix\n"
+    )]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page of agcfix, or of one of its commands
+    #[command(before_help = "Examples:\n  agcfix man | man -l -\n  agcfix man restore > agcfix-restore.1\n")]
+    Man {
+        /// Which command
+        #[arg(value_name = "COMMAND")]
+        of: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct PlotTyped {
+    /// What to draw
+    #[arg(value_enum)]
+    pub what: Stage,
+    /// The recording; - is standard input
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// The picture, PNG or SVG by the name's ending [default: NAME.WHAT.png beside IN]
+    #[arg(long, short, value_name = "FILE.png|.svg")]
+    pub output: Option<PathBuf>,
+    /// Overwrite a file that exists
+    #[arg(long)]
+    pub force: bool,
+    /// Say nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// What can be drawn on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// The partials over the spectrogram, with their fitted decays
+    Partials,
+    /// How fast the strings fade, over pitch
+    Decays,
+    /// The device's gain with its band and its events
+    Gain,
+    /// What the verdict rests on: laws against each other, steps measured and predicted
+    Evidence,
+    /// Levels before and after
+    Levels,
+}
+
+impl Stage {
+    /// What the library calls it.
+    pub fn detail(self) -> Detail {
+        match self {
+            Self::Partials => Detail::Partials,
+            Self::Decays => Detail::Decays,
+            Self::Gain => Detail::Gain,
+            Self::Evidence => Detail::Evidence,
+            Self::Levels => Detail::Levels,
+        }
+    }
 }
 
 /// What both commands take.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// The recording: WAV, m4a, MP3, FLAC, Ogg Vorbis, AIFF or CAF
-    #[arg(value_name = "IN")]
-    pub input: PathBuf,
+    /// The recordings: WAV, m4a, MP3, FLAC, Ogg Vorbis, AIFF or CAF; - is standard input
+    #[arg(value_name = "IN", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Put everything that is written into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub output_dir: Option<PathBuf>,
     /// Draw what was found, as PNG or SVG by the name's ending
     #[arg(long, value_name = "FILE.png|.svg", num_args = 0..=1, require_equals = true)]
     pub plot: Option<Option<PathBuf>>,
+    /// Write a page that tells the story and plays before and after, as one HTML file that opens offline
+    #[arg(long, value_name = "FILE.html", num_args = 0..=1, require_equals = true)]
+    pub report: Option<Option<PathBuf>>,
+    /// Sound of the report: in the page, in the files beside it, or none
+    #[arg(long, value_enum, default_value = "embedded", value_name = "HOW")]
+    pub audio: AudioChoice,
+    /// Another recording of the same performance to hear in the report; must begin at the same moment
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub microphone: Option<PathBuf>,
     /// Write the numbers as JSON; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
@@ -72,12 +168,45 @@ pub struct Common {
     /// Samples that are no numbers (NaN, infinity)
     #[arg(long, value_enum, default_value = "error")]
     pub nonfinite: NonFinite,
+    /// Write a file for another program; may be given several times. FORMAT is one of audacity-events, audacity-decays,
+    /// sv-gain, sv-events, sv-decays, reaper, control-wav, decays-csv, partials-csv
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = export)]
+    pub export: Vec<(ExportFormat, PathBuf)>,
     /// Overwrite files that exist; the recording itself never is
     #[arg(long)]
     pub force: bool,
+    /// Only say what would be read and written
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
     /// Say nothing but errors
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// Say what every stage took, and what was tried
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+impl Common {
+    /// How much is told.
+    pub fn voice(&self) -> Voice {
+        match (self.quiet, self.verbose) {
+            (true, _) => Voice::Quiet,
+            (false, true) => Voice::Verbose,
+            (false, false) => Voice::Usual,
+        }
+    }
+}
+
+/// Reads `FORMAT=FILE`.
+fn export(typed: &str) -> Result<(ExportFormat, PathBuf), String> {
+    let names: Vec<&str> = ExportFormat::ALL.iter().map(|format| format.name()).collect();
+    let Some((name, file)) = typed.split_once('=').filter(|(_, file)| !file.is_empty()) else {
+        return Err(format!("give FORMAT=FILE, with FORMAT one of {}", names.join(", ")));
+    };
+    match ExportFormat::ALL.iter().find(|format| format.name() == name) {
+        Some(format) => Ok((*format, PathBuf::from(file))),
+        None => Err(format!("no format is called {name:?}; there are {}", names.join(", "))),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -99,8 +228,8 @@ pub struct AnalyzeTyped {
 pub struct RestoreTyped {
     #[command(flatten)]
     pub common: Common,
-    /// Restored recording [default: NAME.restored.wav beside IN]
-    #[arg(long, short, value_name = "OUT.wav")]
+    /// Restored recording; {name} stands for IN's name, - is standard output [default: {name}.restored.wav beside IN]
+    #[arg(long, short, value_name = "OUT.wav|-")]
     pub output: Option<PathBuf>,
     /// Write the device's gain that was undone: time_s,gain_db,lower_db,upper_db
     #[arg(long, value_name = "FILE.csv")]
@@ -132,6 +261,17 @@ fn seconds(typed: &str) -> Result<f64, String> {
         Ok(seconds) if seconds.is_finite() && seconds > 0.0 => Ok(seconds),
         _ => Err("give a positive number of seconds".to_owned()),
     }
+}
+
+/// How the report's sound gets to the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AudioChoice {
+    /// In the page
+    Embedded,
+    /// In the files beside the page
+    Linked,
+    /// Not at all
+    None,
 }
 
 /// Sample formats.

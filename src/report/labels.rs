@@ -3,7 +3,7 @@
 //! In Audacity: File > Import > Labels.
 
 use super::story::change;
-use crate::analysis::{Analysis, EventKind};
+use crate::analysis::{Analysis, Event, EventKind};
 use std::fmt::Write as _;
 
 /// The label track of all events; empty where nothing was found.
@@ -13,20 +13,24 @@ use std::fmt::Write as _;
 pub fn labels(analysis: &Analysis) -> String {
     let mut out = String::new();
     for event in &analysis.events {
-        let kind = match event.kind {
-            EventKind::Attack => "attack",
-            EventKind::Release => "release",
-        };
-        let voters = match event.partials_voted {
-            0 => "by the law alone".to_owned(),
-            1 => "1 partial".to_owned(),
-            n => format!("{n} partials"),
-        };
-        let size = change(event.change_db, event.error_db);
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{:.6}\t{:.6}\t{kind} {size}, {voters}", event.start_s, event.end_s);
+        let _ = writeln!(out, "{:.6}\t{:.6}\t{}", event.start_s, event.end_s, words(event));
     }
     out
+}
+
+/// An event in a few words.
+pub(super) fn words(event: &Event) -> String {
+    let kind = match event.kind {
+        EventKind::Attack => "attack",
+        EventKind::Release => "release",
+    };
+    let voters = match event.partials_voted {
+        0 => "by the law alone".to_owned(),
+        1 => "1 partial".to_owned(),
+        n => format!("{n} partials"),
+    };
+    format!("{kind} {}, {voters}", change(event.change_db, event.error_db))
 }
 
 #[cfg(test)]

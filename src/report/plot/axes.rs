@@ -127,6 +127,38 @@ pub(super) fn time_ticks(axis: &Axis, apart_px: f64) -> Vec<(f64, String)> {
         .collect()
 }
 
+/// Labels and unit of a time axis beneath a panel.
+pub(super) fn time_axis(scene: &mut Scene, (left, right): (f64, f64), y: f64, duration_s: f64) {
+    let axis = Axis::new(Spread::Linear, (0.0, duration_s), (left, right));
+    for (value, label) in time_ticks(&axis, super::TIME_TICKS_APART) {
+        scene.put(Text {
+            at: (axis.px(value), y + 1.45 * LABEL_SIZE),
+            text: label,
+            size: LABEL_SIZE,
+            anchor: Anchor::Middle,
+            weight: Weight::Regular,
+            colour: GREY,
+        });
+    }
+    scene.put(Text {
+        at: (right, y + 2.9 * LABEL_SIZE),
+        text: time_unit(duration_s).to_owned(),
+        size: LABEL_SIZE,
+        anchor: Anchor::End,
+        weight: Weight::Regular,
+        colour: GREY,
+    });
+}
+
+/// What the labels of a time axis count.
+pub(super) fn time_unit(duration_s: f64) -> &'static str {
+    match duration_s {
+        d if d < 120.0 => "time in s",
+        d if d < 3600.0 => "time in min:s",
+        _ => "time in h:min:s",
+    }
+}
+
 /// Where a panel's data go, and its two axes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Frame {

@@ -5,6 +5,7 @@
 //! with a font that is part of the program. Work and memory are bounded by the picture's size, not by the recording's.
 
 mod axes;
+mod evidence;
 mod facts;
 mod gain;
 mod legend;
@@ -13,7 +14,7 @@ mod palette;
 mod pitch;
 mod render;
 mod scene;
-mod spectrogram;
+pub(in crate::report) mod spectrogram;
 mod tracks;
 
 use super::story::GainSource;
@@ -21,6 +22,8 @@ use crate::analysis::Analysis;
 use crate::audio::Audio;
 use crate::error::Error;
 use crate::restore::Restored;
+#[cfg(feature = "page")]
+pub(in crate::report) use render::indexed_png;
 use scene::{Point, Scene};
 
 /// Size of the picture in pixels.
@@ -46,6 +49,25 @@ pub struct Caption {
     pub gain_source: GainSource,
 }
 
+/// One stage of the analysis, drawn on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Detail {
+    /// The partials over the spectrogram, with their fitted decays.
+    Partials,
+    /// Decay over pitch, against what pianos do.
+    Decays,
+    /// The device's gain with its band and its events.
+    Gain,
+    /// What the verdict rests on: laws against each other, steps measured and predicted.
+    Evidence,
+    /// Levels before and after.
+    Levels,
+}
+
+/// Size of a picture of one stage, in pixels.
+const DETAIL_SIZE: (u32, u32) = (1600, 900);
+
 /// Upper left and lower right corner of a panel's data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Place {
@@ -67,16 +89,54 @@ pub fn picture(
     caption: &Caption,
     format: Format,
 ) -> Result<Vec<u8>, Error> {
-    let scene = compose(audio, analysis, restored, caption);
+    drawn(&compose(audio, analysis, restored, caption), format)
+}
+
+/// Draws one stage of the analysis, 1600 x 900 pixels. Everything that matters differs in lightness or shape: it reads the same
+/// when printed in grey.
+///
+/// # Errors
+/// As [`picture`].
+pub fn detail(
+    audio: &Audio,
+    analysis: &Analysis,
+    what: Detail,
+    caption: &Caption,
+    format: Format,
+) -> Result<Vec<u8>, Error> {
+    drawn(&compose_detail(audio, analysis, what, caption), format)
+}
+
+fn drawn(scene: &Scene, format: Format) -> Result<Vec<u8>, Error> {
     let bytes = match format {
-        Format::Png => render::png(&scene),
-        Format::Svg => render::svg(&scene).map(String::into_bytes),
+        Format::Png => render::png(scene),
+        Format::Svg => render::svg(scene).map(String::into_bytes),
     };
     bytes.map_err(|cause| Error::Invalid {
         what: "picture".to_owned(),
         cause,
         remedy: "leave it out and report this as a bug".to_owned(),
     })
+}
+
+/// Puts one panel in its place.
+fn compose_detail(audio: &Audio, analysis: &Analysis, what: Detail, caption: &Caption) -> Scene {
+    let mut scene = Scene::new(DETAIL_SIZE);
+    facts::title(&mut scene, (24.0, 52.0), 1550.0, analysis, None, caption);
+    let place = Place { from: (80.0, 150.0), to: (1570.0, 820.0) };
+    match what {
+        Detail::Partials => tracks::panel(&mut scene, place, audio, analysis),
+        Detail::Decays => {
+            pitch::panel(&mut scene, Place { from: (80.0, 150.0), to: (1570.0, 790.0) }, analysis);
+        }
+        Detail::Gain => gain::panel(&mut scene, place, audio.duration_s(), analysis),
+        Detail::Evidence => evidence::panel(&mut scene, place, analysis),
+        Detail::Levels => level::panel(&mut scene, place, audio, analysis, None),
+    }
+    if matches!(what, Detail::Gain | Detail::Levels) {
+        axes::time_axis(&mut scene, (place.from.0, place.to.0), place.to.1, audio.duration_s());
+    }
+    scene
 }
 
 /// Puts the panels in their places.
@@ -112,7 +172,10 @@ mod tests {
         (left, text.at.1 - 0.75 * text.size, left + width, text.at.1 + 0.2 * text.size)
     }
 
+    const DETAILS: [Detail; 5] = [Detail::Partials, Detail::Decays, Detail::Gain, Detail::Evidence, Detail::Levels];
+
     fn assert_legible(scene: &Scene) {
+        let size = (f64::from(scene.size.0), f64::from(scene.size.1));
         let texts: Vec<&Text> = scene
             .shapes
             .iter()
@@ -123,7 +186,7 @@ mod tests {
             .collect();
         for (i, text) in texts.iter().enumerate() {
             let (left, top, right, bottom) = bounds(text);
-            let inside = left >= 0.0 && top >= 0.0 && right <= f64::from(SIZE.0) && bottom <= f64::from(SIZE.1);
+            let inside = left >= 0.0 && top >= 0.0 && right <= size.0 && bottom <= size.1;
             assert!(inside, "{:?} leaves the picture", text.text);
             for other in &texts[i + 1..] {
                 let (l, t, r, b) = bounds(other);
@@ -150,6 +213,9 @@ mod tests {
             for verdict in verdicts() {
                 let analysis = specimen::analysis(&audio, verdict, gain_db);
                 assert_legible(&compose(&audio, &analysis, None, &caption));
+                for what in DETAILS {
+                    assert_legible(&compose_detail(&audio, &analysis, what, &caption));
+                }
             }
         }
     }
@@ -168,6 +234,11 @@ mod tests {
             let scene = compose(&audio, &analysis, None, &Caption::default());
             assert_legible(&scene);
             render::png(&scene).unwrap();
+            for what in DETAILS {
+                let scene = compose_detail(&audio, &analysis, what, &Caption::default());
+                assert_legible(&scene);
+                render::png(&scene).unwrap();
+            }
             analysis.decays.clear();
             analysis.gain_curve.gain_db.clear();
             assert_legible(&compose(&audio, &analysis, None, &Caption::default()));

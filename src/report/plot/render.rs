@@ -2,6 +2,7 @@
 
 use super::palette::Colour;
 use super::scene::{Anchor, Image, Point, Scene, Shape, Text, Weight};
+use crate::report::base64;
 use ab_glyph::{Font, FontRef, ScaleFont};
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -235,34 +236,35 @@ fn encode_png((width, height): (u32, u32), rgb: &[u8]) -> Result<Vec<u8>, Failur
     Ok(out)
 }
 
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0u32, |bits, b| bits << 8 | u32::from(*b)) << (8 * (3 - group.len()));
-        for digit in 0..4 {
-            if digit <= group.len() {
-                out.push(char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize]));
-            } else {
-                out.push('=');
-            }
-        }
+/// A picture of at most 256 colours as PNG with a palette: what it shows is bit for bit what [`encode_png`] would, in half
+/// of the bytes.
+#[cfg(feature = "page")]
+pub(in crate::report) fn indexed_png((width, height): (u32, u32), rgb: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut palette: Vec<[u8; 3]> = rgb.chunks_exact(3).map(|c| [c[0], c[1], c[2]]).collect();
+    palette.sort_unstable();
+    palette.dedup();
+    if palette.len() > 256 {
+        return encode_png((width, height), rgb);
     }
-    out
+    let place = |c: &[u8]| palette.binary_search(&[c[0], c[1], c[2]]).unwrap_or(0) as u8;
+    let pixels: Vec<u8> = rgb.chunks_exact(3).map(place).collect();
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, width, height);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(palette.concat());
+    encoder.set_compression(png::Compression::High);
+    encoder.set_filter(png::Filter::NoFilter);
+    let mut writer = encoder.write_header().map_err(|e| e.to_string())?;
+    writer.write_image_data(&pixels).map_err(|e| e.to_string())?;
+    writer.finish().map_err(|e| e.to_string())?;
+    Ok(out)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
 
     #[test]
     fn the_embedded_font_has_every_sign_the_picture_uses() {

@@ -41,13 +41,13 @@ pub(super) struct Text {
 
 /// A picture in the picture.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Image {
+pub(in crate::report) struct Image {
     /// Upper left corner, in whole pixels.
     pub(super) at: (u32, u32),
     /// Width and height in pixels.
-    pub(super) size: (u32, u32),
+    pub(in crate::report) size: (u32, u32),
     /// Rows from the top, three bytes a pixel.
-    pub(super) rgb: Vec<u8>,
+    pub(in crate::report) rgb: Vec<u8>,
 }
 
 /// One thing to draw.

@@ -18,7 +18,12 @@ const LOUDEST_SHARE: f64 = 0.62;
 /// Draws the power over time and log frequency. Column `i` is the moment in the middle of its pixel; row 0 is `high_hz`.
 ///
 /// Channels are added by power. Silence and very short recordings give a dark picture, not an error.
-pub(super) fn image(audio: &Audio, at: (u32, u32), size: (u32, u32), (low_hz, high_hz): (f64, f64)) -> Image {
+pub(in crate::report) fn image(
+    audio: &Audio,
+    at: (u32, u32),
+    size: (u32, u32),
+    (low_hz, high_hz): (f64, f64),
+) -> Image {
     let (width, height) = (size.0 as usize, size.1 as usize);
     let rate_hz = f64::from(audio.sample_rate_hz());
     let window_samples = ((WINDOW_S * rate_hz) as usize).next_power_of_two();

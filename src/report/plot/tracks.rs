@@ -1,6 +1,6 @@
 //! The partials and their fitted decays, over the spectrogram.
 
-use super::axes::{Frame, LABEL_SIZE, Spread, time_ticks};
+use super::axes::{Frame, LABEL_SIZE, Spread, time_ticks, time_unit};
 use super::legend::{Key, legend};
 use super::palette::{Colour, DECAY, GREY, cividis};
 use super::scene::{Anchor, Scene, Text, Weight};
@@ -77,14 +77,5 @@ fn draw(scene: &mut Scene, frame: &Frame, decay: &DecaySegment, loudest_db: f64)
         let opacity = 0.9 * (1.0 - (loudest_db - level_db) / FADE_DB).clamp(0.12, 1.0);
         let (from, to) = (frame.x.px(time_s(piece)), frame.x.px(time_s(piece + 1)));
         scene.line(vec![(from, y), (to, y)], 1.5, DECAY.at(opacity));
-    }
-}
-
-/// What the labels of a time axis count.
-fn time_unit(duration_s: f64) -> &'static str {
-    match duration_s {
-        d if d < 120.0 => "time in s",
-        d if d < 3600.0 => "time in min:s",
-        _ => "time in h:min:s",
     }
 }

@@ -36,7 +36,7 @@ pub mod analyze;
 pub mod gain_csv;
 pub mod restore;
 pub mod simulate;
-
+pub mod instrument;
 pub mod report;
 pub mod encode;
 

@@ -10,6 +10,7 @@ pub mod laws;
 pub mod outputs;
 pub mod plan;
 pub mod progress;
+pub mod simulate;
 pub mod stdio;
 pub mod targets;
 pub mod typed;

@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::laws::LawChoice;
 use super::outputs::{Json, Outputs, Plot};
+use super::simulate::{InstrumentTyped, SimulatePlan};
 use super::stdio::SummaryTo;
 use super::typed::{AnalyzeTyped, Bits, Command, Common, RestoreTyped, Typed};
 use agcfix::Config;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub enum Plan {
     Analyze(Box<AnalyzePlan>),
     Restore(Box<RestorePlan>),
+    Simulate(SimulatePlan),
+    Instrument(InstrumentTyped),
     Laws,
 }
 
@@ -56,6 +59,8 @@ impl Plan {
         match typed.command {
             Command::Analyze(typed) => AnalyzePlan::of(typed).map(Box::new).map(Self::Analyze),
             Command::Restore(typed) => RestorePlan::of(typed).map(Box::new).map(Self::Restore),
+            Command::Simulate(typed) => SimulatePlan::of(*typed).map(Self::Simulate),
+            Command::Instrument(typed) => Ok(Self::Instrument(typed)),
             Command::Laws => Ok(Self::Laws),
         }
     }

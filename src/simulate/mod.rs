@@ -20,6 +20,8 @@
 //! The same input, chain and seed give the same samples. Each random stage draws from a stream of its own, so that adding
 //! one leaves the others' noise as it was.
 
+#[cfg(all(feature = "files", feature = "decode", feature = "presets"))]
+pub mod batch;
 pub mod clock;
 #[cfg(all(feature = "files", feature = "decode"))]
 mod codec;
@@ -235,7 +237,7 @@ pub fn simulate(audio: &Audio, chain: &Chain, seed: u64) -> Result<Simulated, Er
     }
     let Run { sound, stages, gain } = run;
     let output = Audio::new(sound.rate_hz, sound.channels)?;
-    let truth = Truth::new(audio, &output, seed, stages, gain.as_deref(), chain.clock.map_or(0.0, |c| c.drift_ppm));
+    let truth = Truth::new(audio, &output, (chain, seed), stages, gain.as_deref());
     Ok(Simulated { audio: output, truth })
 }
 

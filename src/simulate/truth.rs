@@ -1,5 +1,6 @@
 //! What was done, for those who want to check an estimate: schema `agcfix.simulation/1`, described in `docs/simulate.md`.
 
+use super::Chain;
 use crate::analysis::GainCurve;
 use crate::audio::Audio;
 use serde::{Serialize, Serializer};
@@ -19,6 +20,17 @@ pub struct Truth {
     pub schema: &'static str,
     /// Version of this library.
     pub version: &'static str,
+    /// What decides the output: version, chain, seed and the input's file, as 64 bits in hexadecimal. Only where a file was
+    /// simulated; see [`Truth::of_file`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Name of the input's file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// What the chain says of itself.
+    pub summary: String,
+    /// Where it says that its constants come from.
+    pub source: String,
     /// What went in.
     pub input: Shape,
     /// What came out.
@@ -139,12 +151,11 @@ impl Truth {
     pub(super) fn new(
         input: &Audio,
         output: &Audio,
-        seed: u64,
+        (chain, seed): (&Chain, u64),
         stages: Vec<StageTruth>,
         gain: Option<&[f32]>,
-        drift_ppm: f64,
     ) -> Self {
-        let speed = 1.0 + 1e-6 * drift_ppm;
+        let speed = 1.0 + 1e-6 * chain.clock.map_or(0.0, |clock| clock.drift_ppm);
         let delay_s = stages
             .iter()
             .map(|stage| {
@@ -159,6 +170,10 @@ impl Truth {
         Self {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION"),
+            fingerprint: None,
+            file: None,
+            summary: chain.summary.clone(),
+            source: chain.source.clone(),
             input: Shape::of(input),
             output: Shape::of(output),
             seed,
@@ -168,6 +183,12 @@ impl Truth {
             gain_1ms,
             gain_10ms,
         }
+    }
+
+    /// Adds which file was simulated, and the fingerprint by which a finished job is known again.
+    #[must_use]
+    pub fn of_file(self, name: String, fingerprint: String) -> Self {
+        Self { file: Some(name), fingerprint: Some(fingerprint), ..self }
     }
 
     /// Writes the document, on one line, with a line break at its end.

@@ -3,7 +3,7 @@
 //! ```text
 //! level of partial n = 40 log10(v / 127) + comb(n) + felt(f_n) + board(f_n) + a few dB of its own
 //! comb   20 log10 |sin(π n x)|           x: striking point, 1/8 of the string in the bass; not below -20 dB
-//! felt   -20 log10(1 + (f / f_c)²)       f_c = 1.3 / contact time, times (v / 64)^0.5
+//! felt   -20 log10(1 + (f / f_c)²)       f_c = 1.1 / contact time, times (v / 64)^0.5
 //! board  -20 log10(1 + (90 Hz / f)²)     a soundboard is too small for the lowest partials
 //! ```
 //!
@@ -57,7 +57,7 @@ pub(super) fn partial_db(key: u8, velocity: u8, order: u32, frequency_hz: f64) -
     // From 1/8 of the string in bass and middle to 1/16 at the top (Fletcher and Rossing).
     let place = 1.0 / (8.0 + 8.0 * ((f64::from(key) - 60.0) / 48.0).clamp(0.0, 1.0));
     let comb_db = 20.0 * (std::f64::consts::PI * f64::from(order) * place).sin().abs().log10();
-    let corner_hz = 1.3 / contact_s(key, velocity);
+    let corner_hz = 1.1 / contact_s(key, velocity);
     let felt_db = -20.0 * (1.0 + (frequency_hz / corner_hz).powi(2)).log10();
     let board_db = -20.0 * (1.0 + (BOARD_HZ / frequency_hz).powi(2)).log10();
     strength_db(velocity) + comb_db.max(COMB_FLOOR_DB) + felt_db + board_db

@@ -57,7 +57,8 @@ impl Clock {
         let resampler = Resampler::new(step);
         sound.channels = resampler.run(&sound.channels, first, out_len as usize);
         sound.rate_hz = nominal_hz;
-        let delay_samples = -self.offset_s * true_hz;
+        // Not minus zero.
+        let delay_samples = 0.0 - self.offset_s * true_hz;
         Ok(Told { delay_samples, ..Told::default() }.with("true_sample_rate_hz", true_hz))
     }
 }

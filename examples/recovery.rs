@@ -10,7 +10,7 @@
 //! in dB, without its median; `error` is its rms, `movement` the same for no estimate at all. A recording that is refused
 //! counts as no estimate: it is left as it was.
 //!
-//! `--quick` takes one study a point instead of three, and the middle strength of the gain controls only. `--write` writes
+//! `--quick` takes one study a point instead of three, every other point, and the middle strength of the gain controls only. `--write` writes
 //! `recovery.md` and `images/recovery.png` there. With an ffmpeg installed, codecs are included.
 
 use agcfix::instrument::{Instrument, Study, play};
@@ -116,6 +116,8 @@ fn sweeps(has_ffmpeg: bool) -> Vec<Sweep> {
             points: law("attack_s", "ms", 1000.0, &[0.0005, 0.002, 0.01, 0.04, 0.15]),
         },
         Sweep { title: "release", unit: "ms", points: law("release_s", "ms", 1000.0, &[0.03, 0.1, 0.3, 1.0, 3.0]) },
+        Sweep { title: "note density, dry", unit: "strikes per second", points: density.to_vec() },
+        Sweep { title: "noise", unit: "dBFS rms, before the gain", points: noise.to_vec() },
     ];
     if has_ffmpeg {
         let codec = [24.0, 48.0, 96.0, 192.0].map(|bit_rate_kbps| Point {
@@ -128,6 +130,7 @@ fn sweeps(has_ffmpeg: bool) -> Vec<Sweep> {
             },
             study,
         });
+        out.push(Sweep { title: "AAC, one channel", unit: "kbit/s", points: codec.to_vec() });
     }
     out
 }
@@ -232,7 +235,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut tables = String::new();
     let mut scored: Vec<(Sweep, Vec<Score>)> = Vec::new();
-    for sweep in sweeps(has_ffmpeg) {
+    for mut sweep in sweeps(has_ffmpeg) {
+        if is_quick {
+            sweep.points = sweep.points.into_iter().step_by(2).collect();
+        }
         let _ = writeln!(tables, "\n### {}\n\n| {} | {HEADER}", capital(sweep.title), sweep.unit);
         let mut scores = Vec::new();
         for point in &sweep.points {
@@ -286,8 +292,9 @@ fn document(tables: &str, is_quick: bool, study_len: u64) -> String {
 /// One panel for each quantity: what was done, and what is left of it.
 fn draw(scored: &[(Sweep, Vec<Score>)], path: &std::path::Path) -> Result<(), Box<dyn Error>> {
     register_font("sans-serif", FontStyle::Normal, FONT).map_err(|_| "the font cannot be read")?;
-    let root = BitMapBackend::new(path, (1500, 860)).into_drawing_area();
-    root.fill(&WHITE)?;
+    const SIZE: (u32, u32) = (1500, 860);
+    let mut pixels = vec![255u8; 3 * SIZE.0 as usize * SIZE.1 as usize];
+    let root = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
     let (done, left) = (RGBColor(230, 159, 0), RGBColor(0, 114, 178));
     for (panel, (sweep, scores)) in root.split_evenly((2, 3)).iter().zip(scored) {
         // Even places: the quantities are chosen evenly, and their labels say what they are.
@@ -316,13 +323,14 @@ fn draw(scored: &[(Sweep, Vec<Score>)], path: &std::path::Path) -> Result<(), Bo
             .axis_desc_style(("sans-serif", 18))
             .light_line_style(WHITE)
             .draw()?;
-        let line = |pick: fn(&Score) -> f64| scores.iter().enumerate().map(move |(i, s)| (place(i), pick(s)));
+        let line =
+            |pick: fn(&Score) -> f64| scores.iter().enumerate().map(|(i, s)| (place(i), pick(s))).collect::<Vec<_>>();
         chart
-            .draw_series(LineSeries::new(line(|s| s.movement_db), done.stroke_width(3)))?
+            .draw_series([PathElement::new(line(|s| s.movement_db), done.stroke_width(3))])?
             .label("what the gain control did")
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], done.stroke_width(3)));
         chart
-            .draw_series(LineSeries::new(line(|s| s.error_db), left.stroke_width(3)))?
+            .draw_series([PathElement::new(line(|s| s.error_db), left.stroke_width(3))])?
             .label("error of the estimate")
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], left.stroke_width(3)));
         // Open where nothing was found, so that the error is all there was.
@@ -338,5 +346,10 @@ fn draw(scored: &[(Sweep, Vec<Score>)], path: &std::path::Path) -> Result<(), Bo
             .draw()?;
     }
     root.present()?;
+    drop(root);
+    let mut encoder = png::Encoder::new(std::fs::File::create(path)?, SIZE.0, SIZE.1);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header()?.write_image_data(&pixels)?;
     Ok(())
 }

@@ -82,7 +82,7 @@ fn sweeps(has_ffmpeg: bool) -> Vec<Sweep> {
     let law = |name: &'static str, unit: &str, scale: f64, values: &[f64]| -> Vec<Point> {
         let point = |value: &f64| Point {
             value: value * scale,
-            label: format!("{} {unit}", trimmed(value * scale)),
+            label: format!("{} {unit}", trimmed(value * scale)).trim_end().to_owned(),
             chain: compressor(&[(name, *value)]),
             study,
         };
@@ -224,7 +224,7 @@ fn row(label: &str, score: &Score) -> String {
     format!("| {label} | {movement_db:.2} | {error_db:.2} | {left} | {found} of {of} | {} |", laws.join(", "))
 }
 
-const HEADER: &str = "movement, dB rms | error, dB rms | left | found | law\n|---|---|---|---|---|---|";
+const HEADER: &str = "movement, dB rms | error, dB rms | left | found | law |\n|---|---|---|---|---|---|";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -306,7 +306,7 @@ fn draw(scored: &[(Sweep, Vec<Score>)], path: &std::path::Path) -> Result<(), Bo
             .margin(14)
             .x_label_area_size(48)
             .y_label_area_size(54)
-            .build_cartesian_2d(-0.3..place(scores.len() - 1) + 0.3, 0.0..1.15 * highest)?;
+            .build_cartesian_2d(-0.3..place(scores.len() - 1) + 0.3, 0.0..1.4 * highest)?;
         chart
             .configure_mesh()
             .disable_x_mesh()

@@ -287,6 +287,33 @@ fn partials_sound_as_their_truth_says_through_stages_beats_dampers_and_pedal() {
 }
 
 #[test]
+fn notes_struck_within_one_another_s_attack_have_no_hole() {
+    // A soft bass hammer still touches its string for 10 ms when the treble, whose contact is short, is struck.
+    let note = |key, velocity, onset_s| Note { key, velocity, onset_s, release_s: 1.0 };
+    let passage = |notes| Passage { notes, pedal: Vec::new() };
+    let instrument = Instrument { knock_db: -100.0, channel_len: 1, ..Instrument::default() };
+    let sound = |notes: Vec<Note>| {
+        let played = play(&passage(notes), &instrument).unwrap();
+        // Back to one scale: the bass's first mode as the truth has it.
+        let level_db = played.truth.notes[0].partials[0].modes[0].level_dbfs;
+        let factor = 10f32.powf(-(level_db as f32 + 40.0) / 20.0);
+        played.audio.channels()[0].iter().map(|x| x * factor).collect::<Vec<f32>>()
+    };
+    let (bass, treble) = (note(21, 10, 0.100), note(96, 40, 0.1005));
+    let together = sound(vec![bass, treble]);
+    let alone = sound(vec![bass]);
+    // What the treble adds never pauses: its rms in each millisecond of the first 40 changes by little.
+    let added = |ms: usize| {
+        let range = 4_800 + 48 * ms..4_800 + 48 * (ms + 1);
+        rms(together[range.clone()].iter().zip(&alone[range]).map(|(a, b)| f64::from(a - b)))
+    };
+    for ms in 3..40 {
+        let change_db = 20.0 * (added(ms + 1) / added(ms)).log10();
+        assert!(change_db.abs() < 6.0, "{change_db} dB at {ms} ms");
+    }
+}
+
+#[test]
 fn decays_have_two_stages() {
     let passage =
         Passage { notes: vec![Note { key: 60, velocity: 100, onset_s: 0.1, release_s: 9.0 }], pedal: Vec::new() };

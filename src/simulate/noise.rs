@@ -149,7 +149,7 @@ mod tests {
     fn level_and_slope_are_what_was_asked_for() {
         for slope in [-6.0, -3.0, 0.0, 3.0] {
             let x = noise(slope);
-            let level_db = rms_dbfs(&[x.clone()]).unwrap_or(f64::NAN);
+            let level_db = rms_dbfs(std::slice::from_ref(&x)).unwrap_or(f64::NAN);
             // 262144 samples; pink noise has fewer independent ones.
             assert!((level_db + 40.0).abs() < 0.3, "slope {slope}: {level_db} dBFS");
             let per_octave = (density_db(&x, 4000.0) - density_db(&x, 125.0)) / 5.0;

@@ -217,11 +217,11 @@ fn level_dbfs(audio: &Audio, frequency_hz: f64, time_s: f64) -> f64 {
         .iter()
         .map(|x| {
             let (mut re, mut im, mut weight) = (0.0, 0.0, 0.0);
-            for n in middle - half..middle + half {
+            for (n, x) in x.iter().enumerate().take(middle + half).skip(middle - half) {
                 let w = 0.5 + 0.5 * (std::f64::consts::PI * (n as f64 - middle as f64) / half as f64).cos();
                 let angle = TAU * frequency_hz * n as f64 / rate_hz;
-                re += w * f64::from(x[n]) * angle.cos();
-                im += w * f64::from(x[n]) * angle.sin();
+                re += w * f64::from(*x) * angle.cos();
+                im += w * f64::from(*x) * angle.sin();
                 weight += w;
             }
             4.0 * (re * re + im * im) / (weight * weight)

@@ -12,7 +12,7 @@
 //! the two-stage decay and the beating of real pianos (Weinreich 1977). Nothing is filtered afterwards: what the truth says
 //! is what is in the samples, before the attack's first milliseconds and apart from the knock.
 //!
-//! [`strings`] (frequencies and decays of a key) · [`hammer`] (loudness, brightness, knock) · [`passage`] and [`midi`]
+//! `strings` (frequencies and decays of a key) · `hammer` (loudness, brightness, knock) · `passage` and `midi`
 //! (what is played) → [`render`](play) → [`Truth`]
 //!
 //! # What it leaves out

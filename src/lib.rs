@@ -116,6 +116,8 @@ pub mod events;
 pub mod analyze;
 pub mod gain_csv;
 pub mod restore;
+pub mod simulate;
+pub mod instrument;
 pub mod report;
 pub mod encode;
 

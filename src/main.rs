@@ -23,6 +23,8 @@ fn main() -> ExitCode {
     let outcome = Plan::of(typed).and_then(|plan| match plan {
         Plan::Analyze(plans) => each(&plans, |plan| (&plan.input, &plan.outputs, plan.is_dry), analyze),
         Plan::Restore(plans) => each(&plans, |plan| (&plan.input, &plan.outputs, plan.is_dry), restore),
+        Plan::Simulate(plan) => cli::simulate::run_simulate(&plan).map(|()| ExitCode::SUCCESS),
+        Plan::Instrument(plan) => cli::simulate::run_instrument(&plan).map(|()| ExitCode::SUCCESS),
         Plan::Laws => cli::stdio::print(&cli::laws::table()).map(|()| ExitCode::SUCCESS),
         Plan::Plot(plan) => plot(&plan).map(|()| ExitCode::SUCCESS),
         Plan::Completions(shell) => cli::manual::completions(shell).map(|()| ExitCode::SUCCESS),

@@ -16,6 +16,7 @@ pub mod outputs;
 pub mod plan;
 pub mod progress;
 pub mod report;
+pub mod simulate;
 pub mod stdio;
 pub mod targets;
 pub mod typed;

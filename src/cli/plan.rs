@@ -6,6 +6,7 @@ use super::names::{Names, is_standard};
 use super::outputs::{Export, Json, Outputs, Plot};
 use super::progress::Voice;
 use super::report::Report;
+use super::simulate::{InstrumentTyped, SimulatePlan};
 use super::stdio::SummaryTo;
 use super::typed::{AnalyzeTyped, Bits, Command, Common, NonFinite, PlotTyped, RestoreTyped, Typed};
 use agcfix::Config;
@@ -22,6 +23,8 @@ use std::path::{Path, PathBuf};
 pub enum Plan {
     Analyze(Vec<AnalyzePlan>),
     Restore(Vec<RestorePlan>),
+    Simulate(SimulatePlan),
+    Instrument(InstrumentTyped),
     Laws,
     Plot(Box<PlotPlan>),
     Completions(Shell),
@@ -83,6 +86,8 @@ impl Plan {
                 let inputs = once_each(&typed.common.inputs)?;
                 inputs.iter().map(|input| RestorePlan::of(&typed, input)).collect::<Result<_, _>>().map(Self::Restore)
             }
+            Command::Simulate(typed) => SimulatePlan::of(*typed).map(Self::Simulate),
+            Command::Instrument(typed) => Ok(Self::Instrument(typed)),
             Command::Laws => Ok(Self::Laws),
             Command::Plot(typed) => PlotPlan::of(typed).map(Box::new).map(Self::Plot),
             Command::Completions { shell } => Ok(Self::Completions(shell)),

@@ -1,6 +1,7 @@
 //! What was typed.
 
 use super::progress::Voice;
+use super::simulate::{INSTRUMENT_EXAMPLES, InstrumentTyped, SIMULATE_EXAMPLES, SimulateTyped};
 use agcfix::report::interchange::ExportFormat;
 use agcfix::report::plot::Detail;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
@@ -64,6 +65,12 @@ pub enum Command {
     /// Undo what the phone's gain control did
     #[command(before_help = RESTORE_EXAMPLES)]
     Restore(RestoreTyped),
+    /// Make a phone's recording out of a clean one, with the truth of every step
+    #[command(before_help = SIMULATE_EXAMPLES)]
+    Simulate(Box<SimulateTyped>),
+    /// Play a piano whose every partial is known: a study or a MIDI file
+    #[command(before_help = INSTRUMENT_EXAMPLES)]
+    Instrument(InstrumentTyped),
     /// List the gain laws that are known, with their constants, units and ranges
     #[command(before_help = "Examples:\n  agcfix laws\n")]
     Laws,

@@ -1,0 +1,345 @@
+//! Chains by name or from a TOML file.
+//!
+//! A preset is a TOML document with the fields of a [`Chain`]: `summary`, `source`, and a table for each stage. Instead
+//! of stages it may hold three strengths, the tables `light`, `medium` and `heavy`, each with stages of its own.
+//!
+//! Presets may be combined: the stages of later ones replace those of earlier ones, so that one can say what the phone is
+//! like and another what its gain control is.
+
+use super::Chain;
+use super::gain::GainStage;
+use crate::error::Error;
+use crate::law::LawFit;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// Every preset that is built in, by name.
+const BUILT_IN: [(&str, &str); 14] = [
+    ("compressor", include_str!("presets/compressor.toml")),
+    ("phone-compressor", include_str!("presets/phone-compressor.toml")),
+    ("webrtc-agc1-fixed", include_str!("presets/webrtc-agc1-fixed.toml")),
+    ("webrtc-agc1-adaptive", include_str!("presets/webrtc-agc1-adaptive.toml")),
+    ("webrtc-agc1-analog", include_str!("presets/webrtc-agc1-analog.toml")),
+    ("webrtc-agc2", include_str!("presets/webrtc-agc2.toml")),
+    ("webrtc-agc2-limiter", include_str!("presets/webrtc-agc2-limiter.toml")),
+    ("speex", include_str!("presets/speex.toml")),
+    ("android-dynamics", include_str!("presets/android-dynamics.toml")),
+    ("normaliser", include_str!("presets/normaliser.toml")),
+    ("camera", include_str!("presets/camera.toml")),
+    ("feedback", include_str!("presets/feedback.toml")),
+    ("limiter", include_str!("presets/limiter.toml")),
+    ("phone", include_str!("presets/phone.toml")),
+];
+
+/// Strengths that a preset may have, the softest first.
+pub const STRENGTHS: [&str; 3] = ["light", "medium", "heavy"];
+
+/// Fields of a preset that are not stages.
+const WORDS: [&str; 2] = ["summary", "source"];
+
+/// A built-in preset for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name, without a strength.
+    pub name: String,
+    /// What it describes.
+    pub summary: String,
+    /// Where its constants come from.
+    pub source: String,
+    /// Strengths it has, to be put behind the name with a hyphen.
+    pub strengths: Vec<String>,
+}
+
+/// The built-in presets.
+#[must_use]
+pub fn built_in() -> Vec<Listed> {
+    BUILT_IN
+        .iter()
+        .map(|(name, text)| {
+            let table: Table = text.parse().unwrap_or_default();
+            let word = |key: &str| table.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let strengths = STRENGTHS.iter().filter(|s| table.contains_key(**s)).map(|s| (*s).to_owned()).collect();
+            Listed { name: (*name).to_owned(), summary: word("summary"), source: word("source"), strengths }
+        })
+        .collect()
+}
+
+/// A chain being put together from presets, laws and single settings, the later ones winning.
+#[derive(Debug, Clone, Default)]
+pub struct Composer {
+    table: Table,
+    has_own_laws: bool,
+}
+
+impl Composer {
+    /// Adds a preset: a built-in name with its strength (`speex-medium`; without one it is medium), or the path of a TOML
+    /// file, which ends in `.toml` and may be followed by `:STRENGTH`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Malformed`] for a file, [`Error::Invalid`] for a name that there is not.
+    pub fn preset(&mut self, name: &str) -> Result<(), Error> {
+        let (table, strength, place) = match file_and_strength(name) {
+            Some((path, strength)) => {
+                let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
+                (parse(&text, path)?, strength, path.display().to_string())
+            }
+            None => {
+                let (text, strength) = built_in_text(name)?;
+                (parse(text, Path::new(name))?, strength, name.to_owned())
+            }
+        };
+        self.add(stages_of(table, strength, &place)?);
+        Ok(())
+    }
+
+    fn add(&mut self, table: Table) {
+        for (key, value) in table {
+            match (WORDS.contains(&key.as_str()), self.table.get_mut(&key)) {
+                (true, Some(Value::String(before))) => {
+                    before.push_str("; ");
+                    before.push_str(value.as_str().unwrap_or_default());
+                }
+                _ => {
+                    self.table.insert(key, value);
+                }
+            }
+        }
+    }
+
+    /// Sets one constant: `noise.level_dbfs=-60`, `codec.name=opus`, `gain.0.parameters.slope=0.5`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where it is not of the form `key=value`, or the key leads nowhere.
+    pub fn set(&mut self, setting: &str) -> Result<(), Error> {
+        let invalid = |cause: &str| Error::Invalid {
+            what: format!("setting {setting:?}"),
+            cause: cause.to_owned(),
+            remedy: "write STAGE.FIELD=VALUE, such as noise.level_dbfs=-60".to_owned(),
+        };
+        let (key, value) = setting.split_once('=').ok_or_else(|| invalid("it has no ="))?;
+        let names: Vec<&str> = key.trim().split('.').collect();
+        if names.len() < 2 || names.iter().any(|name| name.is_empty()) {
+            return Err(invalid("the key must name a stage and its field"));
+        }
+        let value = value_of(value.trim());
+        place(&mut self.table, &names, value).map_err(|cause| invalid(&cause))
+    }
+
+    /// Adds a gain law behind those that were added like this before; the first replaces the laws of all presets.
+    pub fn law(&mut self, stage: &GainStage) {
+        let mut entry = Table::new();
+        entry.insert("law".to_owned(), Value::String(stage.law.clone()));
+        entry.insert("make_up_db".to_owned(), Value::Float(stage.make_up_db));
+        let parameters = stage.parameters.iter().map(|(name, value)| (name.clone(), Value::Float(*value))).collect();
+        entry.insert("parameters".to_owned(), Value::Table(parameters));
+        match self.table.get_mut("gain") {
+            Some(Value::Array(laws)) if self.has_own_laws => laws.push(Value::Table(entry)),
+            _ => {
+                self.table.insert("gain".to_owned(), Value::Array(vec![Value::Table(entry)]));
+            }
+        }
+        self.has_own_laws = true;
+    }
+
+    /// The chain, checked.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the field that is unknown, of the wrong kind, or out of its range.
+    pub fn finish(self) -> Result<Chain, Error> {
+        let chain = Chain::deserialize_from(self.table)?;
+        chain.check()?;
+        Ok(chain)
+    }
+}
+
+impl Chain {
+    fn deserialize_from(table: Table) -> Result<Self, Error> {
+        table.try_into().map_err(|error: toml::de::Error| Error::Invalid {
+            what: "chain".to_owned(),
+            cause: error.to_string().trim().replace('\n', " "),
+            remedy: "docs/simulate.md lists the stages and their fields".to_owned(),
+        })
+    }
+}
+
+impl From<&LawFit> for GainStage {
+    /// A law as it was found in a recording, or learnt.
+    fn from(fit: &LawFit) -> Self {
+        let parameters = fit.parameters.iter().map(|p| (p.name.clone(), p.value)).collect();
+        Self { law: fit.name.clone(), parameters, make_up_db: 0.0 }
+    }
+}
+
+/// The chain of one preset by name.
+///
+/// # Errors
+/// As [`Composer::preset`] and [`Composer::finish`].
+pub fn chain(name: &str) -> Result<Chain, Error> {
+    let mut composer = Composer::default();
+    composer.preset(name)?;
+    composer.finish()
+}
+
+/// The path and strength where a name is that of a file.
+fn file_and_strength(name: &str) -> Option<(&Path, Option<&str>)> {
+    let is_toml = |path: &str| Path::new(path).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
+    match name.rsplit_once(':') {
+        Some((path, strength)) if is_toml(path) => Some((Path::new(path), Some(strength))),
+        _ if is_toml(name) => Some((Path::new(name), None)),
+        _ => None,
+    }
+}
+
+fn built_in_text(name: &str) -> Result<(&'static str, Option<&str>), Error> {
+    let find = |name: &str| BUILT_IN.iter().find(|(n, _)| *n == name).map(|(_, text)| *text);
+    if let Some(text) = find(name) {
+        return Ok((text, None));
+    }
+    if let Some((stem, strength)) = name.rsplit_once('-')
+        && let Some(text) = find(stem)
+    {
+        return Ok((text, Some(strength)));
+    }
+    let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    Err(Error::Invalid {
+        what: "preset".to_owned(),
+        cause: format!("there is none called {name:?}"),
+        remedy: format!("there are {}, each -light, -medium or -heavy; or name a .toml file", names.join(", ")),
+    })
+}
+
+fn parse(text: &str, path: &Path) -> Result<Table, Error> {
+    text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        Error::Malformed {
+            path: path.to_owned(),
+            cause: format!("line {line}: {}", error.message()),
+            remedy: "give a TOML file as docs/simulate.md describes it".to_owned(),
+        }
+    })
+}
+
+/// The stages of the wanted strength, medium where none is named.
+fn stages_of(mut table: Table, strength: Option<&str>, place: &str) -> Result<Table, Error> {
+    let strengths: Vec<&str> = STRENGTHS.into_iter().filter(|s| table.contains_key(*s)).collect();
+    if strengths.is_empty() && strength.is_none() {
+        return Ok(table);
+    }
+    let wanted = strength.unwrap_or("medium");
+    let Some(Value::Table(mut stages)) = table.remove(wanted) else {
+        let known = if strengths.is_empty() { "no strengths".to_owned() } else { strengths.join(", ") };
+        return Err(Error::Invalid {
+            what: "preset".to_owned(),
+            cause: format!("{place} has no strength {wanted:?}"),
+            remedy: format!("it has {known}"),
+        });
+    };
+    for (key, value) in table.into_iter().filter(|(key, _)| !STRENGTHS.contains(&key.as_str())) {
+        // What stands outside the strengths belongs to all of them.
+        stages.entry(key).or_insert(value);
+    }
+    if let Some(Value::String(summary)) = stages.get_mut("summary") {
+        summary.push_str(&format!(" ({wanted})"));
+    }
+    Ok(stages)
+}
+
+/// A value as typed: TOML where it is, else a string.
+fn value_of(typed: &str) -> Value {
+    format!("v = {typed}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| Value::String(typed.to_owned()))
+}
+
+fn place(table: &mut Table, names: &[&str], value: Value) -> Result<(), String> {
+    let [name, rest @ ..] = names else { return Err("the key is empty".to_owned()) };
+    if rest.is_empty() {
+        table.insert((*name).to_owned(), value);
+        return Ok(());
+    }
+    match table.entry((*name).to_owned()).or_insert_with(|| Value::Table(Table::new())) {
+        Value::Table(inner) => place(inner, rest, value),
+        Value::Array(list) => {
+            let len = list.len();
+            let entry = rest[0].parse::<usize>().ok().and_then(|i| list.get_mut(i));
+            match entry {
+                Some(Value::Table(inner)) if rest.len() > 1 => place(inner, &rest[1..], value),
+                _ => Err(format!("{name} is a list of {len}: name one of them, counting from 0, and its field")),
+            }
+        }
+        _ => Err(format!("{name} has no fields")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
+    use super::*;
+
+    #[test]
+    fn every_built_in_preset_is_sound_in_every_strength_and_says_its_source() {
+        for listed in built_in() {
+            assert_eq!(listed.strengths, STRENGTHS, "{}", listed.name);
+            assert!(!listed.summary.is_empty() && !listed.source.is_empty(), "{}", listed.name);
+            for strength in STRENGTHS {
+                let chain = chain(&format!("{}-{strength}", listed.name)).unwrap();
+                let is_gain_control = listed.name != "phone";
+                assert_eq!(is_gain_control, !chain.gain.is_empty(), "{}", listed.name);
+            }
+        }
+    }
+
+    #[test]
+    fn presets_laws_and_settings_combine_and_the_later_ones_win() {
+        let mut composer = Composer::default();
+        composer.preset("phone-medium").unwrap();
+        composer.preset("compressor-heavy").unwrap();
+        composer.set("noise.level_dbfs=-60").unwrap();
+        composer.set("codec.name=opus").unwrap();
+        composer.set("gain.0.parameters.slope=0.5").unwrap();
+        let chain = composer.clone().finish().unwrap();
+        assert_eq!(chain.noise.unwrap().level_dbfs, -60.0);
+        assert_eq!(chain.codec.unwrap().name, super::super::CodecName::Opus);
+        assert_eq!(chain.gain[0].parameters["slope"], 0.5);
+        assert_eq!(chain.gain[0].parameters["threshold_db"], -40.0);
+        assert!(chain.room.is_some());
+        // Laws of one's own replace those of presets, and are then a row.
+        composer.law(&GainStage::new("speex", &[]));
+        composer.law(&GainStage::new("limiter", &[("ceiling_db", -3.0)]));
+        let chain = composer.finish().unwrap();
+        assert_eq!(chain.gain.iter().map(|g| g.law.as_str()).collect::<Vec<_>>(), ["speex", "limiter"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let told = |build: &dyn Fn(&mut Composer) -> Result<(), Error>| {
+            let mut composer = Composer::default();
+            build(&mut composer).and_then(|()| composer.finish().map(|_| ())).unwrap_err().to_string()
+        };
+        assert!(told(&|c| c.preset("speex-loud")).contains("it has light, medium, heavy"));
+        assert!(told(&|c| c.preset("spex")).contains("there are compressor"));
+        assert!(told(&|c| c.preset("/no/such.toml")).contains("/no/such.toml"));
+        assert!(told(&|c| c.set("noise.level=-3")).contains("unknown field"));
+        assert!(told(&|c| c.set("noise.level_dbfs=loud")).contains("level_dbfs"));
+        assert!(told(&|c| c.set("noise.level_dbfs=-999")).contains("-150 to 0 dBFS"));
+        assert!(told(&|c| c.set("noise")).contains("no ="));
+        assert!(told(&|c| c.set("=3")).contains("must name a stage"));
+        assert!(told(&|c| c.set("summary.x=3")).contains("invalid type"));
+        assert!(told(&|c| c.preset("speex").and_then(|()| c.set("gain.7.law=x"))).contains("list of 1"));
+        assert!(told(&|c| c.preset("speex").and_then(|()| c.set("gain.0=x"))).contains("list of 1"));
+    }
+
+    #[test]
+    fn files_are_read_with_their_strengths() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my.toml");
+        std::fs::write(&path, "summary = \"mine\"\n[bits]\ndepth = 16\n[heavy.clip]\nlevel_dbfs = -6\n").unwrap();
+        let chain = chain(&format!("{}:heavy", path.display())).unwrap();
+        assert_eq!((chain.bits.unwrap().depth, chain.clip.unwrap().level_dbfs), (16, -6.0));
+        std::fs::write(&path, "[bits]\ndepth = \n").unwrap();
+        let error = super::chain(&path.display().to_string()).unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+}

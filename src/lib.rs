@@ -35,6 +35,8 @@ pub mod events;
 pub mod analyze;
 pub mod gain_csv;
 pub mod restore;
+#[cfg(feature = "pairs")]
+pub mod pair;
 pub mod report;
 pub mod encode;
 

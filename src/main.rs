@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let outcome = Plan::of(Typed::parse()).and_then(|plan| match plan {
         Plan::Analyze(plan) => analyze(&plan),
         Plan::Restore(plan) => restore(&plan),
+        Plan::Pair(command) => command.run(),
         Plan::Laws => cli::stdio::print(&cli::laws::table()),
     });
     outcome.map_or_else(Failure::report, |()| ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod failure;
 pub mod laws;
 pub mod outputs;
+pub mod pair;
 pub mod plan;
 pub mod progress;
 pub mod stdio;

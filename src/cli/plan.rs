@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::laws::LawChoice;
 use super::outputs::{Json, Outputs, Plot};
+use super::pair::PairCommand;
 use super::stdio::SummaryTo;
 use super::typed::{AnalyzeTyped, Bits, Command, Common, RestoreTyped, Typed};
 use agcfix::Config;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub enum Plan {
     Analyze(Box<AnalyzePlan>),
     Restore(Box<RestorePlan>),
+    Pair(Box<PairCommand>),
     Laws,
 }
 
@@ -56,6 +58,7 @@ impl Plan {
         match typed.command {
             Command::Analyze(typed) => AnalyzePlan::of(typed).map(Box::new).map(Self::Analyze),
             Command::Restore(typed) => RestorePlan::of(typed).map(Box::new).map(Self::Restore),
+            Command::Pair(command) => Ok(Self::Pair(Box::new(command))),
             Command::Laws => Ok(Self::Laws),
         }
     }

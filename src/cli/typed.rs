@@ -8,6 +8,7 @@ Examples:
   agcfix restore take.m4a                     write take.restored.wav, dynamics restored
   agcfix restore take.m4a --plot              ... and take.restored.png, which shows what was done
   agcfix analyze take.m4a                     only tell what the phone did
+  agcfix validate take.m4a mic.wav            how much of the dynamics is there, against a microphone
   agcfix laws                                 list the gain controls that are known
 ";
 
@@ -46,6 +47,8 @@ pub enum Command {
     /// Undo what the phone's gain control did
     #[command(before_help = RESTORE_EXAMPLES)]
     Restore(RestoreTyped),
+    #[command(flatten)]
+    Pair(super::pair::PairCommand),
     /// List the gain laws that are known, with their constants, units and ranges
     #[command(before_help = "Examples:\n  agcfix laws\n")]
     Laws,

@@ -292,7 +292,12 @@ impl Pair {
         let start_s = begin as f64 / self.rate_hz;
         let shifted = pieces
             .iter()
-            .map(|p| AlignedPiece { from_s: p.from_s - start_s, to_s: p.to_s - start_s, offset_s: p.offset_s - start_s, ..*p })
+            .map(|p| AlignedPiece {
+                from_s: p.from_s - start_s,
+                to_s: p.to_s - start_s,
+                offset_s: p.offset_s - start_s,
+                ..*p
+            })
             .collect::<Vec<_>>();
         let phone = on_mic_clock(std::slice::from_ref(&self.phone), self.rate_hz, self.rate_hz, end - begin, &shifted)?;
         let mic = &self.mic[begin..end.min(self.mic.len())];
@@ -354,7 +359,7 @@ fn combine(
 }
 
 /// Mean of all channels; of the loudest channel alone where the mean cancels.
-fn mixed(audio: &Audio) -> Vec<f32> {
+pub(super) fn mixed(audio: &Audio) -> Vec<f32> {
     let channels = audio.channels();
     if channels.len() == 1 {
         return channels[0].clone();

@@ -113,9 +113,8 @@ pub fn line(points: &[Delay]) -> Option<Line> {
 pub fn pieces(points: &[Delay]) -> Vec<Line> {
     let mut out = line(points).map_or_else(Vec::new, |whole| vec![(0..points.len(), whole)]);
     while out.len() < MAX_PIECES {
-        let better = out.iter().enumerate().find_map(|(k, (range, whole))| {
-            Some((k, split(points, range.clone(), whole)?))
-        });
+        let better =
+            out.iter().enumerate().find_map(|(k, (range, whole))| Some((k, split(points, range.clone(), whole)?)));
         let Some((k, halves)) = better else { break };
         out.splice(k..=k, halves);
     }
@@ -253,7 +252,9 @@ mod tests {
         let all = points(100, |n, t| if n < 40 { 1e-5 * t } else { 0.020 + 1e-5 * t });
         let found = pieces(&all);
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!((found[0].to_s - 0.7 * 39.5).abs() < 0.8 && (found[1].at(50.0) - found[0].at(50.0) - 0.02).abs() < 1e-6);
+        assert!(
+            (found[0].to_s - 0.7 * 39.5).abs() < 0.8 && (found[1].at(50.0) - found[0].at(50.0) - 0.02).abs() < 1e-6
+        );
         assert!(line(&all[..2]).is_none());
     }
 }

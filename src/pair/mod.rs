@@ -14,13 +14,16 @@
 //! # Stages
 //! [`onset_strength`] → [`coarse`] (where, to some ten milliseconds) → [`phat`] (delays in windows) → [`drift`] (a robust
 //! line through the delays, in pieces where the phone lost sound) → [`mod@align`] → [`resample`] (the phone on the microphone's
-//! clock).
+//! clock) → [`level`] (what is left between them when the static response is taken away) → [`mod@validate`].
 
-pub mod align;
-pub mod coarse;
-pub mod drift;
 pub mod onset_strength;
+pub mod coarse;
 pub mod phat;
+pub mod drift;
 pub mod resample;
+pub mod align;
+pub mod level;
+pub mod validate;
 
 pub use align::{AlignConfig, Alignment, Outcome, align};
+pub use validate::{Validation, validate};

@@ -137,7 +137,8 @@ mod tests {
     fn a_sine_comes_out_where_it_should_to_a_thousandth_of_a_sample() {
         let frequency = 0.05;
         let x = sine(frequency, 20_000);
-        for (first, step) in [(2000.0, 1.0), (2000.37, 1.0), (2000.5, 1.000_085), (2000.9, 48.0 / 44.1), (2000.1, 0.5)] {
+        for (first, step) in [(2000.0, 1.0), (2000.37, 1.0), (2000.5, 1.000_085), (2000.9, 48.0 / 44.1), (2000.1, 0.5)]
+        {
             let y = resample(std::slice::from_ref(&x), Positions { first, step, len: 4000 }).unwrap();
             // A shift of a thousandth of a sample changes the sine by at most 2 pi f / 1000 = 3e-4.
             for (k, y) in y[0].iter().enumerate() {

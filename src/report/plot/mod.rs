@@ -9,6 +9,8 @@ mod facts;
 mod gain;
 mod legend;
 mod level;
+#[cfg(feature = "pairs")]
+mod pair;
 mod palette;
 mod pitch;
 mod render;
@@ -67,10 +69,27 @@ pub fn picture(
     caption: &Caption,
     format: Format,
 ) -> Result<Vec<u8>, Error> {
-    let scene = compose(audio, analysis, restored, caption);
+    drawn(&compose(audio, analysis, restored, caption), format)
+}
+
+/// Draws the comparison of a phone's recording with a microphone's, 1600 x 1200 pixels.
+///
+/// # Errors
+/// As [`picture`].
+#[cfg(feature = "pairs")]
+pub fn pair_picture(
+    validation: &crate::pair::Validation,
+    phone: &str,
+    mic: &str,
+    format: Format,
+) -> Result<Vec<u8>, Error> {
+    drawn(&pair::compose(SIZE, validation, phone, mic), format)
+}
+
+fn drawn(scene: &Scene, format: Format) -> Result<Vec<u8>, Error> {
     let bytes = match format {
-        Format::Png => render::png(&scene),
-        Format::Svg => render::svg(&scene).map(String::into_bytes),
+        Format::Png => render::png(scene),
+        Format::Svg => render::svg(scene).map(String::into_bytes),
     };
     bytes.map_err(|cause| Error::Invalid {
         what: "picture".to_owned(),

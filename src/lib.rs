@@ -37,6 +37,8 @@ pub mod gain_csv;
 pub mod restore;
 #[cfg(feature = "pairs")]
 pub mod pair;
+#[cfg(feature = "pairs")]
+pub mod profile;
 pub mod report;
 pub mod encode;
 

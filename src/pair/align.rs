@@ -208,6 +208,32 @@ pub fn aligned(phone: &Audio, mic: &Audio, alignment: &Alignment) -> Result<Audi
     Audio::new(mic.sample_rate_hz(), channels)
 }
 
+/// The microphone's channels on the phone's clock: as many samples as the phone, at its rate; silence where the microphone has
+/// none.
+///
+/// # Errors
+/// As [`resample`].
+pub fn mic_on_phone_clock(phone: &Audio, mic: &Audio, alignment: &Alignment) -> Result<Audio, Error> {
+    let (phone_rate_hz, mic_rate_hz) = (f64::from(phone.sample_rate_hz()), f64::from(mic.sample_rate_hz()));
+    let len = phone.sample_len();
+    let mut out = vec![Vec::with_capacity(len); mic.channels().len()];
+    for (k, piece) in alignment.pieces.iter().enumerate() {
+        let from = out.first().map_or(0, Vec::len);
+        let end = (piece.phone_time_s(piece.to_s) * phone_rate_hz).max(0.0) as usize;
+        let to = if k + 1 == alignment.pieces.len() { len } else { end.min(len) };
+        if to <= from {
+            continue;
+        }
+        let clock = 1.0 + piece.drift_ppm * 1e-6;
+        let first = (piece.offset_s + from as f64 / phone_rate_hz / clock) * mic_rate_hz;
+        let step = mic_rate_hz / phone_rate_hz / clock;
+        for (out, part) in out.iter_mut().zip(resample(mic.channels(), Positions { first, step, len: to - from })?) {
+            out.extend(part);
+        }
+    }
+    Audio::new(phone.sample_rate_hz(), out)
+}
+
 /// A rough line as one piece over all time.
 fn whole(coarse: &Coarse) -> AlignedPiece {
     AlignedPiece {

@@ -267,11 +267,16 @@ pub fn level_db(audio: &Audio) -> Vec<f64> {
         .collect()
 }
 
-/// Which levels are compared: those of the matched microphone within [`RANGE_DB`] of its loudest.
+/// Which levels are compared: those of the matched microphone within [`RANGE_DB`] of its loudest, and where the recording stands
+/// clear of the noise that it has when the microphone hears nothing.
 #[must_use]
-pub fn compared(matched_db: &[f64]) -> Vec<bool> {
+pub fn compared(matched_db: &[f64], recorded_db: &[f64]) -> Vec<bool> {
     let top = matched_db.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    matched_db.iter().map(|l| *l > top - RANGE_DB).collect()
+    let silent = matched_db.iter().zip(recorded_db).filter(|(m, _)| **m < top - RANGE_DB).map(|(_, r)| *r);
+    let silent = silent.collect::<Vec<_>>();
+    let noise_db = if silent.len() >= MIN_FRAMES { median(&silent) } else { f64::NEG_INFINITY };
+    let is_clear = |(m, r): (&f64, &f64)| *m > top - RANGE_DB && *r > noise_db + CLEAR_DB;
+    matched_db.iter().zip(recorded_db).map(is_clear).collect()
 }
 
 /// Middle value; 0 of none.
@@ -325,7 +330,7 @@ mod tests {
         }
         // What is left between the levels is the gain: 0 and -10.5 dB.
         let (p, m) = (level_db(&phone), level_db(&found.matched(&mic).unwrap()));
-        let on = compared(&m);
+        let on = compared(&m, &p);
         let gain =
             |from: usize| median(&(from..from + 190).filter(|&k| on[k]).map(|k| p[k] - m[k]).collect::<Vec<_>>());
         assert!((gain(0) - gain(200) - 10.46).abs() < 0.15, "{} {}", gain(0), gain(200));

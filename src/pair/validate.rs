@@ -151,7 +151,7 @@ pub fn validate(
     let response = StaticMatch::of(&phone, &mic)?;
     let matched = response.matched(&mic)?;
     let matched_db = level_db(&matched);
-    let on = compared(&matched_db);
+    let on = compared(&matched_db, &level_db(&phone));
     let reference = Reference::new(&matched, &matched_db, &on)?;
     let before = reference.measure(&phone)?;
     let after = restored.map(|(restored, _)| reference.measure(&restored)).transpose()?;

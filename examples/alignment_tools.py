@@ -36,13 +36,15 @@ def audio_offset_finder(phone, mic):
 
 def syncstart(phone, mic):
     import syncstart as tool
-    name, offset_s = tool.file_offset(in1=mic, in2=phone, show=False, take=240)
+    flags = dict.fromkeys(["video", "crop", "denoise", "normalize", "show"], False)
+    name, offset_s = tool.file_offset(in1=mic, in2=phone, take=240, begin=0, lowpass=0, quiet=True, **flags)
     # It names the file to be cut, and by how much.
     return float(offset_s) if name == mic else -float(offset_s)
 
 
 def main():
     folder, out = sys.argv[1:3]
+    del sys.argv[1:]  # syncstart reads it
     tools = [syncstart, audio_offset_finder, audalign_correlation, audalign_fingerprint]
     with open(out, "w", newline="") as file:
         writer = csv.writer(file)

@@ -39,6 +39,8 @@ pub mod restore;
 pub mod pair;
 #[cfg(feature = "pairs")]
 pub mod profile;
+#[cfg(feature = "dataset")]
+pub mod dataset;
 pub mod report;
 pub mod encode;
 

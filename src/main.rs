@@ -40,14 +40,15 @@ fn restore(plan: &RestorePlan) -> Result<(), Failure> {
     plan.outputs.check(&plan.input)?;
     let progress = Progress::new(plan.is_quiet);
     let recording = decode::read(&plan.input)?;
-    let (analysis, source) = engine::answer(&recording, plan, &progress)?;
+    let answer = engine::answer(&recording, plan, &progress)?;
+    let (analysis, source) = (&answer.analysis, answer.source);
     if let (Verdict::Undecided { reason }, false) = (&analysis.verdict, source.is_given()) {
         return Err(Failure::refused(&plan.input, reason));
     }
-    let restored = engine::restore(&recording.audio, &analysis, source, plan.level())?;
+    let restored = engine::restore(&recording.audio, &answer, plan.level())?;
     progress.finish();
     let result = Deliverable { restored: &restored, source, output: &plan.output, bits: plan.bits };
-    let findings = Findings { input: &plan.input, audio: &recording.audio, analysis: &analysis, result: Some(result) };
+    let findings = Findings { input: &plan.input, audio: &recording.audio, analysis, result: Some(result) };
     plan.outputs.write(&findings)?;
     cli::stdio::tell(&findings.summary(), plan.summary_to)
 }

@@ -4,6 +4,7 @@
 //! whether a gain control was at work. Files appear whole or not at all; nothing is overwritten without `--force`, and the
 //! input never; all of that is checked before the work begins.
 
+pub mod dataset;
 pub mod engine;
 pub mod failure;
 pub mod laws;

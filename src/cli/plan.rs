@@ -7,6 +7,7 @@ use super::pair::PairCommand;
 use super::stdio::SummaryTo;
 use super::typed::{AnalyzeTyped, Bits, Command, Common, RestoreTyped, Typed};
 use agcfix::Config;
+use agcfix::profile::Volume;
 use agcfix::report::plot::Format;
 use agcfix::restore::Level;
 use std::ffi::OsString;
@@ -50,6 +51,8 @@ pub enum GainChoice {
     Law(LawChoice),
     /// That of a gain CSV.
     Curve(PathBuf),
+    /// That of a device profile.
+    Profile(PathBuf, Volume),
 }
 
 impl Plan {
@@ -89,9 +92,11 @@ impl AnalyzePlan {
 impl RestorePlan {
     fn of(typed: RestoreTyped) -> Result<Self, Failure> {
         let common = typed.common;
-        let gain = match typed.gain {
-            Some(path) => GainChoice::Curve(path),
-            None => GainChoice::Law(LawChoice::of(&typed.law).map_err(Failure::Usage)?),
+        let volume = typed.profile_volume.map_or(Volume::Auto, Volume::Known);
+        let gain = match (typed.gain, typed.profile) {
+            (Some(path), _) => GainChoice::Curve(path),
+            (None, Some(path)) => GainChoice::Profile(path, volume),
+            (None, None) => GainChoice::Law(LawChoice::of(&typed.law).map_err(Failure::Usage)?),
         };
         let output = typed.output.unwrap_or_else(|| renamed(&common.input, ".restored.wav"));
         let outputs = Outputs {

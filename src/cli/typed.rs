@@ -28,6 +28,7 @@ Examples:
   agcfix restore take.m4a --law compressor:threshold_db=-30,slope=0.75
                                               undo this law, whatever the recording tells
   agcfix restore take.m4a --gain take.csv     undo this gain curve (time_s,gain_db)
+  agcfix restore take.m4a --profile phone.toml   undo what this device is known to do
 ";
 
 /// Gives a piano recording its dynamics back.
@@ -106,6 +107,12 @@ pub struct RestoreTyped {
     /// (constants not named keep their defaults; see agcfix laws)
     #[arg(long, value_name = "auto|none|NAME[:key=value,...]", default_value = "auto")]
     pub law: String,
+    /// Undo the gain control of this device, as agcfix profile learn wrote it
+    #[arg(long, value_name = "DEVICE.toml", conflicts_with_all = ["law", "gain"])]
+    pub profile: Option<PathBuf>,
+    /// How many dB louder this recording is than those of the profile; by default it is found out
+    #[arg(long, value_name = "DB", requires = "profile", allow_negative_numbers = true)]
+    pub profile_volume: Option<f64>,
     /// Samples of the result; 32f keeps the absolute level
     #[arg(long, value_enum, default_value = "24")]
     pub bits: Bits,

@@ -14,7 +14,7 @@
 //! # Stages
 //! [`onset_strength`] → [`coarse`] (where, to some ten milliseconds) → [`phat`] (delays in windows) → [`drift`] (a robust
 //! line through the delays, in pieces where the phone lost sound) → [`mod@align`] → [`resample`] (the phone on the microphone's
-//! clock) → [`level`] (what is left between them when the static response is taken away) → [`mod@validate`].
+//! clock) → [`level`] (what is left between them when the static response is taken away) → [`mod@validate`], [`mod@compare`].
 
 pub mod onset_strength;
 pub mod coarse;
@@ -24,6 +24,7 @@ pub mod resample;
 pub mod align;
 pub mod level;
 pub mod validate;
+pub mod compare;
 
 pub use align::{AlignConfig, Alignment, Outcome, align};
 pub use validate::{Validation, validate};

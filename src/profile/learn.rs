@@ -8,8 +8,8 @@
 //! C = mean over steps of log(1 + (r/s)²),     r = measured - law's, median removed,     s = 0.5 dB
 //! ```
 //!
-//! Every family is scouted from a Halton sequence of constants (J. Halton, 1960), the best points are polished, and the best
-//! families once more with the exact inverse. The constants' ranges come from a jackknife over stretches of the recordings.
+//! Every family is scouted at a Halton sequence of constants (J. Halton, 1960) with its coarse inverse, the promising ones are
+//! polished, and the best of them once more with the exact inverse. The constants' ranges come from a jackknife over stretches of the recordings.
 
 use crate::audio::Audio;
 use crate::error::Error;
@@ -27,7 +27,9 @@ pub struct LearnConfig {
     pub laws: Vec<Arc<dyn Law>>,
     /// Points of the Halton sequence per family and constant.
     pub scouts_per_parameter: usize,
-    /// Scouted points that are polished.
+    /// Families that are polished, by their best scout.
+    pub promising_len: usize,
+    /// Scouted points that are polished, per family.
     pub polished_len: usize,
     /// Evaluations of each polish.
     pub evaluations: usize,
@@ -41,11 +43,12 @@ impl Default for LearnConfig {
     fn default() -> Self {
         Self {
             laws: law::families(),
-            scouts_per_parameter: 12,
-            polished_len: 3,
-            evaluations: 150,
+            scouts_per_parameter: 8,
+            promising_len: 6,
+            polished_len: 2,
+            evaluations: 100,
             finalist_len: 2,
-            scout_s: 40.0,
+            scout_s: 25.0,
         }
     }
 }
@@ -174,7 +177,10 @@ pub fn learn(takes: &[Take], config: &LearnConfig) -> Result<Learnt, Error> {
         });
     }
     let scouted = takes.iter().map(|t| t.beginning(config.scout_s)).collect::<Vec<_>>();
-    let mut found = map_all(&config.laws, |law| (Arc::clone(law), scout(law.as_ref(), &scouted, config)));
+    let mut promising = map_all(&config.laws, |law| Scouted::of(Arc::clone(law), &scouted, config));
+    promising.sort_by(|a, b| a.best_cost().total_cmp(&b.best_cost()));
+    promising.truncate(config.promising_len);
+    let mut found = map_all(&promising, |s| (Arc::clone(&s.law), s.polished(&scouted, config)));
     found.sort_by(|a, b| a.1.1.total_cmp(&b.1.1));
     let finalists = &found[..found.len().min(config.finalist_len)];
     let mut finished = map_all(finalists, |(law, (position, _))| {
@@ -201,26 +207,49 @@ pub fn learn(takes: &[Take], config: &LearnConfig) -> Result<Learnt, Error> {
     Ok(Learnt { left_db: if law.is_some() { left_db } else { movement_db }, law, movement_db, families })
 }
 
-/// Best position of a family and its cost, with the coarse inverse.
-fn scout(law: &dyn Law, takes: &[Take], config: &LearnConfig) -> (Vec<f64>, f64) {
-    let listened = takes.iter().map(|t| law.listen(&t.drive, t.sample_rate_hz)).collect::<Vec<_>>();
-    let cost = |u: &[f64]| {
-        let values = values_at(law.parameters(), u);
-        cost_of(takes.iter().zip(&listened).map(|(t, l)| t.residual(&coarse(law, t, l.as_ref(), &values))))
-    };
-    let dimensions = law.parameters().len();
-    let mut points = (1..=config.scouts_per_parameter * dimensions.max(1))
-        .map(|i| (0..dimensions).map(|d| halton(i, PRIMES[d % PRIMES.len()])).collect::<Vec<_>>())
-        .collect::<Vec<_>>();
-    points.push(position_of(law.parameters(), &law.parameters().iter().map(|p| p.default).collect::<Vec<_>>()));
-    let mut scored = points.into_iter().map(|u| (cost(&u), u)).collect::<Vec<_>>();
-    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let polished = scored
-        .iter()
-        .take(config.polished_len)
-        .map(|(_, u)| polish(u, 0.1, config.evaluations, cost))
-        .min_by(|a, b| a.cost.total_cmp(&b.cost));
-    polished.map_or((vec![0.5; dimensions], f64::INFINITY), |p| (p.position, p.cost))
+/// A family, what it heard of the takes, and its scouts with their costs, best first.
+struct Scouted {
+    law: Arc<dyn Law>,
+    listened: Vec<Option<Arc<dyn Listened>>>,
+    scouts: Vec<(f64, Vec<f64>)>,
+}
+
+impl Scouted {
+    fn of(law: Arc<dyn Law>, takes: &[Take], config: &LearnConfig) -> Self {
+        let listened = takes.iter().map(|t| law.listen(&t.drive, t.sample_rate_hz)).collect();
+        let dimensions = law.parameters().len();
+        let mut points = (1..=config.scouts_per_parameter * dimensions)
+            .map(|i| (0..dimensions).map(|d| halton(i, PRIMES[d % PRIMES.len()])).collect::<Vec<_>>())
+            .collect::<Vec<_>>();
+        points.push(position_of(law.parameters(), &law.parameters().iter().map(|p| p.default).collect::<Vec<_>>()));
+        let mut out = Self { law, listened, scouts: Vec::new() };
+        out.scouts = points.into_iter().map(|u| (out.cost(takes, &u), u)).collect();
+        out.scouts.sort_by(|a, b| a.0.total_cmp(&b.0));
+        out
+    }
+
+    fn best_cost(&self) -> f64 {
+        self.scouts.first().map_or(f64::INFINITY, |s| s.0)
+    }
+
+    /// Cost with the coarse inverse.
+    fn cost(&self, takes: &[Take], position: &[f64]) -> f64 {
+        let values = values_at(self.law.parameters(), position);
+        let gains =
+            takes.iter().zip(&self.listened).map(|(t, l)| (t, coarse(self.law.as_ref(), t, l.as_ref(), &values)));
+        cost_of(gains.map(|(t, gain)| t.residual(&gain)))
+    }
+
+    /// Best position and its cost.
+    fn polished(&self, takes: &[Take], config: &LearnConfig) -> (Vec<f64>, f64) {
+        let polished = self
+            .scouts
+            .iter()
+            .take(config.polished_len)
+            .map(|(_, u)| polish(u, 0.1, config.evaluations, |u| self.cost(takes, u)))
+            .min_by(|a, b| a.cost.total_cmp(&b.cost));
+        polished.map_or((Vec::new(), f64::INFINITY), |p| (p.position, p.cost))
+    }
 }
 
 /// Mean gain of each 10 ms block, as fast as the law can.

@@ -1,6 +1,8 @@
 //! Commands about two recordings of one performance. One file a command: what was typed, then what is done.
 
 pub mod align;
+pub mod compare;
+pub mod profile;
 pub mod together;
 pub mod validate;
 
@@ -16,6 +18,15 @@ pub enum PairCommand {
     /// Tell how much of the dynamics a phone's recording has, before and after restoration
     #[command(before_help = validate::EXAMPLES)]
     Validate(validate::Typed),
+    /// Check, align, validate or export many recordings, by a manifest
+    #[command(subcommand, before_help = crate::cli::dataset::EXAMPLES)]
+    Dataset(crate::cli::dataset::DatasetCommand),
+    /// Tell what differs between devices that recorded one performance
+    #[command(before_help = compare::EXAMPLES)]
+    Compare(compare::Typed),
+    /// Learn what a device does, to undo it where no microphone was there
+    #[command(subcommand, before_help = profile::EXAMPLES)]
+    Profile(profile::ProfileCommand),
 }
 
 impl PairCommand {
@@ -24,6 +35,9 @@ impl PairCommand {
         match self {
             Self::Align(typed) => align::run(&typed),
             Self::Validate(typed) => validate::run(&typed),
+            Self::Dataset(command) => command.run(),
+            Self::Compare(typed) => compare::run(&typed),
+            Self::Profile(command) => profile::run(&command),
         }
     }
 }

@@ -5,6 +5,8 @@
 //! with a font that is part of the program. Work and memory are bounded by the picture's size, not by the recording's.
 
 mod axes;
+#[cfg(feature = "pairs")]
+mod comparison;
 mod facts;
 mod gain;
 mod legend;
@@ -84,6 +86,19 @@ pub fn pair_picture(
     format: Format,
 ) -> Result<Vec<u8>, Error> {
     drawn(&pair::compose(SIZE, validation, phone, mic), format)
+}
+
+/// Draws devices side by side, 1600 x 1200 pixels.
+///
+/// # Errors
+/// As [`picture`].
+#[cfg(feature = "pairs")]
+pub fn comparison_picture(
+    devices: &[crate::pair::compare::DeviceReport],
+    reference: &str,
+    format: Format,
+) -> Result<Vec<u8>, Error> {
+    drawn(&comparison::compose(SIZE, devices, reference), format)
 }
 
 fn drawn(scene: &Scene, format: Format) -> Result<Vec<u8>, Error> {

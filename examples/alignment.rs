@@ -347,6 +347,48 @@ fn report(rows: &[Row], null: (usize, usize, f64), others: Option<String>) -> St
     out
 }
 
+/// Makes a trial, writes it where that is wanted, and aligns it.
+fn tried(cases: &[Case], index: u64, config: &AlignConfig, wav_to: Option<&Path>) -> Result<Row, Failure> {
+    let trial = trial(cases, index)?;
+    if let Some(folder) = wav_to {
+        for (name, audio) in [("phone", &trial.phone), ("mic", &trial.mic)] {
+            write_wav_file(&folder.join(format!("{index:03}-{name}.wav")), true, audio, BitDepth::Int16)?;
+        }
+    }
+    let began = std::time::Instant::now();
+    let found = match align(&trial.phone, &trial.mic, config)? {
+        Outcome::Aligned(alignment) => Some(alignment),
+        Outcome::Unrelated { .. } => None,
+    };
+    let row = Row {
+        agc: cases[trial.case].agc.clone(),
+        index: trial.index,
+        offset_s: trial.offset_s,
+        middle_offset_s: trial.middle_offset_s,
+        drift_ppm: trial.drift_ppm,
+        snr_db: trial.snr_db,
+        direct_to_room_db: trial.direct_to_room_db,
+        found,
+        seconds: began.elapsed().as_secs_f64(),
+    };
+    println!(
+        "{index:3} {} {:48} offset {:8.3} s off by {:9.4} ms, drift {:6.1} off by {:6.2} ppm, SNR {:4.1} room {:4.1} agreeing {:3.0} % jitter {:5.1} us pieces {} {:.1} s",
+        if row.is_right() { "right" } else { "WRONG" },
+        cases[trial.case].name,
+        row.offset_s,
+        row.offset_error_s() * 1e3,
+        row.drift_ppm,
+        row.drift_error_ppm(),
+        row.snr_db,
+        row.direct_to_room_db,
+        100.0 * row.found.as_ref().map_or(0.0, |a| a.confidence),
+        1e6 * row.found.as_ref().map_or(0.0, |a| a.jitter_s),
+        row.found.as_ref().map_or(0, |a| a.pieces.len()),
+        row.seconds,
+    );
+    Ok(row)
+}
+
 /// A value after its option, both taken out.
 fn option(arguments: &mut Vec<String>, name: &str) -> Option<String> {
     let k = arguments.iter().position(|a| a == name)?;
@@ -373,49 +415,27 @@ fn main() -> Result<(), Failure> {
         return Err(format!("{}: no cases in it; give the folder that holds them", folder.display()).into());
     }
     let config = AlignConfig::default();
-    let mut rows = Vec::new();
-    for index in first..first + trials {
-        let trial = trial(&cases, index)?;
-        if let Some(folder) = &wav_to {
-            let write = |name: &str, audio: &Audio| {
-                write_wav_file(&folder.join(format!("{index:03}-{name}.wav")), true, audio, BitDepth::Int16)
-            };
-            write("phone", &trial.phone)?;
-            write("mic", &trial.mic)?;
-        }
-        let began = std::time::Instant::now();
-        let found = match align(&trial.phone, &trial.mic, &config)? {
-            Outcome::Aligned(alignment) => Some(alignment),
-            Outcome::Unrelated { .. } => None,
-        };
-        let row = Row {
-            agc: cases[trial.case].agc.clone(),
-            index: trial.index,
-            offset_s: trial.offset_s,
-            middle_offset_s: trial.middle_offset_s,
-            drift_ppm: trial.drift_ppm,
-            snr_db: trial.snr_db,
-            direct_to_room_db: trial.direct_to_room_db,
-            found,
-            seconds: began.elapsed().as_secs_f64(),
-        };
-        println!(
-            "{index:3} {} {:48} offset {:8.3} s off by {:9.4} ms, drift {:6.1} off by {:6.2} ppm, SNR {:4.1} room {:4.1} agreeing {:3.0} % jitter {:5.1} us pieces {} {:.1} s",
-            if row.is_right() { "right" } else { "WRONG" },
-            cases[trial.case].name,
-            row.offset_s,
-            row.offset_error_s() * 1e3,
-            row.drift_ppm,
-            row.drift_error_ppm(),
-            row.snr_db,
-            row.direct_to_room_db,
-            100.0 * row.found.as_ref().map_or(0.0, |a| a.confidence),
-            1e6 * row.found.as_ref().map_or(0.0, |a| a.jitter_s),
-            row.found.as_ref().map_or(0, |a| a.pieces.len()),
-            row.seconds,
-        );
-        rows.push(row);
-    }
+    let next = std::sync::atomic::AtomicU64::new(first);
+    let rows = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        let workers = (0..4)
+            .map(|_| {
+                scope.spawn(|| -> Result<(), String> {
+                    loop {
+                        let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        if index >= first + trials {
+                            return Ok(());
+                        }
+                        let row = tried(&cases, index, &config, wav_to.as_deref()).map_err(|e| e.to_string())?;
+                        rows.lock().map_err(|e| e.to_string())?.push(row);
+                    }
+                })
+            })
+            .collect::<Vec<_>>();
+        workers.into_iter().try_for_each(|w| w.join().map_err(|_| "a worker stopped".to_owned())?)
+    })?;
+    let mut rows = rows.into_inner().map_err(|e| e.to_string())?;
+    rows.sort_by_key(|row| row.index);
     let unlimited = AlignConfig { min_agreeing: 0, min_confidence: 0.0, ..config.clone() };
     let (mut refused, mut tried, mut most) = (0, 0, 0f64);
     for (k, case) in cases.iter().enumerate() {

@@ -321,5 +321,11 @@ fn flac(audio: &Audio) -> Result<Vec<u8>, Error> {
         flacenc::encode_with_fixed_block_size(&config, source, config.block_size).map_err(|e| failed(e.to_string()))?;
     let mut sink = flacenc::bitsink::ByteSink::new();
     stream.write(&mut sink).map_err(|e| failed(e.to_string()))?;
-    Ok(sink.as_slice().to_vec())
+    let mut bytes = sink.as_slice().to_vec();
+    // The smallest block size is not to count the last block (RFC 9639, 8.2); flacenc counts it, and decoders take the stream for
+    // one of variable blocks. "fLaC", a block header of 4 bytes, then smallest and largest block size of 2 bytes each.
+    if bytes.len() >= 12 {
+        bytes.copy_within(10..12, 8);
+    }
+    Ok(bytes)
 }

@@ -32,6 +32,8 @@ const CLEAR_DB: f64 = 8.0;
 const BAND_RANGE_DB: f64 = 45.0;
 /// Fewest frames that tell a band's response.
 const MIN_FRAMES: usize = 50;
+/// Correlation of the two recordings' levels from which a band tells its response.
+const FOLLOWS: f64 = 0.8;
 /// Turns between `G` and `H`: both are settled after a few.
 const TURNS: usize = 8;
 /// Taps of the matching filter at 48 kHz: 85 ms, which resolves the lowest band.
@@ -107,10 +109,16 @@ impl StaticMatch {
             let mean = if weight > 0.0 { sum / weight } else { 0.0 };
             response.iter_mut().for_each(|r| *r -= mean);
         }
+        // A band in which one recording does not follow the other holds noise: its difference is no response.
+        let follows = |b: usize| {
+            let pairs = (0..frame_len).filter(|&n| heard[b][n]).map(|n| (mic_db[b][n], phone_db[b][n] - gain[n]));
+            counts[b] >= MIN_FRAMES && correlation(&pairs.collect::<Vec<_>>()) > FOLLOWS
+        };
+        let is_told = (0..centres.len()).map(follows).collect::<Vec<_>>();
         let bands = (0..centres.len())
             .map(|b| {
-                let is_told = counts[b] >= MIN_FRAMES;
-                let nearest = (0..centres.len()).filter(|&k| counts[k] >= MIN_FRAMES).min_by_key(|k| k.abs_diff(b));
+                let nearest = (0..centres.len()).filter(|&k| is_told[k]).min_by_key(|k| k.abs_diff(b));
+                let is_told = is_told[b];
                 let gain_db = if is_told { response[b] } else { nearest.map_or(0.0, |k| response[k]) };
                 BandResponse { centre_hz: centres[b], gain_db, frame_len: if is_told { counts[b] } else { 0 } }
             })
@@ -233,6 +241,18 @@ fn clear_of_noise(level_db: &[f64]) -> impl Fn(usize) -> bool + '_ {
     let loud = sorted.last().copied().unwrap_or(0.0);
     let least = (quiet + CLEAR_DB).max(loud - BAND_RANGE_DB);
     move |n| level_db[n] > least
+}
+
+/// Pearson's correlation; 0 where one does not move.
+fn correlation(pairs: &[(f64, f64)]) -> f64 {
+    let len = pairs.len().max(1) as f64;
+    let (x, y) = pairs.iter().fold((0.0, 0.0), |(x, y), p| (x + p.0 / len, y + p.1 / len));
+    let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
+    for (a, b) in pairs {
+        let (a, b) = (a - x, b - y);
+        (xx, xy, yy) = (xx + a * a, xy + a * b, yy + b * b);
+    }
+    if xx * yy > 0.0 { xy / (xx * yy).sqrt() } else { 0.0 }
 }
 
 fn weighted_median(values: &mut [(f64, f64)]) -> Option<f64> {

@@ -104,10 +104,11 @@ impl Take {
         (HOP_S * self.sample_rate_hz).round().max(1.0) as usize
     }
 
-    /// The first `seconds` of what is used.
+    /// The first `seconds` of what is used, and all that comes before: a law's state needs it.
     fn beginning(&self, seconds: f64) -> Self {
         let first = self.is_used.iter().position(|u| *u).unwrap_or(0);
-        let len = (first + (seconds / HOP_S) as usize).min(self.gain_db.len());
+        let last = self.is_used.iter().rposition(|u| *u).map_or(0, |k| k + 2);
+        let len = first.saturating_add((seconds / HOP_S) as usize).min(last).min(self.gain_db.len());
         let samples = (len * self.hop_samples()).min(self.drive.len());
         Self {
             drive: self.drive[..samples].into(),
@@ -176,6 +177,7 @@ pub fn learn(takes: &[Take], config: &LearnConfig) -> Result<Learnt, Error> {
             remedy: "give longer recordings".to_owned(),
         });
     }
+    let takes = &takes.iter().map(|t| t.beginning(f64::INFINITY)).collect::<Vec<_>>()[..];
     let scouted = takes.iter().map(|t| t.beginning(config.scout_s)).collect::<Vec<_>>();
     let mut promising = map_all(&config.laws, |law| Scouted::of(Arc::clone(law), &scouted, config));
     promising.sort_by(|a, b| a.best_cost().total_cmp(&b.best_cost()));

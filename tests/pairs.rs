@@ -124,10 +124,9 @@ fn the_microphone_against_itself_with_another_equalisation_has_no_gain() {
     assert!(before.decays.bias_db_per_s.abs() < 0.05, "{:?}", before.decays.bias_db_per_s);
     assert!((validation.response.at_db(8_000.0) - validation.response.at_db(60.0) + 6.0).abs() < 0.7);
     // A planted gain of 1 dB, up and down every two seconds, must show.
-    let channels = phone
-        .channels()
-        .iter()
-        .map(|c| c.iter().enumerate().map(|(n, x)| if (n / 96_000) % 2 == 0 { *x } else { 0.794 * x }).collect());
+    let channels = phone.channels().iter().map(|c| {
+        c.iter().enumerate().map(|(n, x)| if (n / 96_000).is_multiple_of(2) { *x } else { 0.794 * x }).collect()
+    });
     let pumped = Audio::new(48_000, channels.collect()).unwrap();
     let validation = validate(&pumped, &mic, Some(&phone), &alignment).unwrap();
     assert!(validation.before.gain_rms_db > 0.8, "{}", validation.before.gain_rms_db);

@@ -245,7 +245,7 @@ impl Writer {
                 ]);
             }
             Layout::WebDataset => {
-                if shard.segment_len % SHARD_LEN == 0 {
+                if shard.segment_len.is_multiple_of(SHARD_LEN) {
                     if let Some(tar) = shard.tar.take() {
                         tar.into_inner().map_err(io(&folder))?;
                     }

@@ -159,10 +159,10 @@ pub fn align(phone: &Audio, mic: &Audio, config: &AlignConfig) -> Result<Outcome
         return Ok(Outcome::Unrelated { reason });
     }
     for _ in 0..FINE_ROUNDS {
-        if let Some(found) = pair.refine(&pieces, FINE_SEARCH_S)? {
-            if found.1.agreeing_len + found.1.agreeing_len / 4 >= quality.agreeing_len {
-                (pieces, quality) = found;
-            }
+        if let Some(found) = pair.refine(&pieces, FINE_SEARCH_S)?
+            && found.1.agreeing_len + found.1.agreeing_len / 4 >= quality.agreeing_len
+        {
+            (pieces, quality) = found;
         }
     }
     let longest = pieces.iter().copied().max_by(|a, b| (a.to_s - a.from_s).total_cmp(&(b.to_s - b.from_s)));

@@ -97,11 +97,11 @@ impl StaticMatch {
                 column.extend(told.map(|b| (difference(b, n) - response[b], 10f64.powf(0.05 * mic_db[b][n]))));
                 *gain = weighted_median(&mut column).unwrap_or(*gain);
             }
-            for b in 0..centres.len() {
+            for ((b, response), heard) in response.iter_mut().enumerate().zip(&heard) {
                 column.clear();
-                column.extend((0..frame_len).filter(|&n| heard[b][n]).map(|n| (difference(b, n) - gain[n], 1.0)));
+                column.extend((0..frame_len).filter(|&n| heard[n]).map(|n| (difference(b, n) - gain[n], 1.0)));
                 if counts[b] >= MIN_FRAMES {
-                    response[b] = weighted_median(&mut column).unwrap_or(response[b]);
+                    *response = weighted_median(&mut column).unwrap_or(*response);
                 }
             }
             let told = (0..centres.len()).filter(|&b| counts[b] >= MIN_FRAMES).map(|b| (response[b], counts[b] as f64));
@@ -204,7 +204,7 @@ impl StaticMatch {
 
 fn centres(sample_rate_hz: u32) -> Vec<f64> {
     let top_hz = 0.45 * f64::from(sample_rate_hz);
-    BANDS.map(|k| 1000.0 * f64::from(k).mul_add(1.0 / 3.0, 0.0).exp2()).filter(|hz| *hz < top_hz).collect()
+    BANDS.map(|k| 1000.0 * (f64::from(k) / 3.0).exp2()).filter(|hz| *hz < top_hz).collect()
 }
 
 /// Third-octave levels in dB, `[band][frame]`, mean over the channels.
@@ -339,7 +339,7 @@ mod tests {
         };
         let mut phone = tilt.matched(&mic).unwrap().into_channels();
         for (n, x) in phone[0].iter_mut().enumerate() {
-            *x *= if (n / 96_000) % 2 == 0 { 1.0 } else { 0.3 };
+            *x *= if (n / 96_000).is_multiple_of(2) { 1.0 } else { 0.3 };
         }
         let phone = Audio::new(48_000, phone).unwrap();
         let found = StaticMatch::of(&phone, &mic).unwrap();

@@ -275,10 +275,10 @@ impl<'a> Reference<'a> {
             let fit = |levels: Vec<f64>| decay::fit(&time_s, &levels, &self.config.decay);
             let mic = fit(common.iter().map(|&(i, _)| f64::from(self.partials.level_db[i])).collect());
             let phone = fit(common.iter().map(|&(_, k)| f64::from(other.level_db[k])).collect());
-            if let (Some(mic), Some(phone)) = (mic, phone) {
-                if mic.decay_error_db_per_s.max(phone.decay_error_db_per_s) <= MAX_DECAY_ERROR {
-                    pairs.push((mic.decay_db_per_s, phone.decay_db_per_s));
-                }
+            if let (Some(mic), Some(phone)) = (mic, phone)
+                && mic.decay_error_db_per_s.max(phone.decay_error_db_per_s) <= MAX_DECAY_ERROR
+            {
+                pairs.push((mic.decay_db_per_s, phone.decay_db_per_s));
             }
         }
         let difference = pairs.iter().map(|(mic, phone)| phone - mic).collect::<Vec<_>>();

@@ -35,6 +35,8 @@ pub struct LearnConfig {
     pub evaluations: usize,
     /// Families that are polished again with the exact inverse.
     pub finalist_len: usize,
+    /// Evaluations of that, which are ten times as slow.
+    pub exact_evaluations: usize,
     /// How much of each take's beginning the scouts hear, in seconds.
     pub scout_s: f64,
 }
@@ -48,6 +50,7 @@ impl Default for LearnConfig {
             polished_len: 2,
             evaluations: 100,
             finalist_len: 2,
+            exact_evaluations: 40,
             scout_s: 25.0,
         }
     }
@@ -182,30 +185,29 @@ pub fn learn(takes: &[Take], config: &LearnConfig) -> Result<Learnt, Error> {
     let mut promising = map_all(&config.laws, |law| Scouted::of(Arc::clone(law), &scouted, config));
     promising.sort_by(|a, b| a.best_cost().total_cmp(&b.best_cost()));
     promising.truncate(config.promising_len);
-    let mut found = map_all(&promising, |s| (Arc::clone(&s.law), s.polished(&scouted, config)));
+    let mut found = map_all(&promising, |family| (family, family.polished(&scouted, config)));
     found.sort_by(|a, b| a.1.1.total_cmp(&b.1.1));
     let finalists = &found[..found.len().min(config.finalist_len)];
-    let mut finished = map_all(finalists, |(law, (position, _))| {
-        let cost = |u: &[f64]| exact_cost(law.as_ref(), takes, u, None);
-        let polished = polish(position, 0.03, config.evaluations, cost);
-        (Arc::clone(law), polished.position, polished.cost)
+    let mut finished = map_all(finalists, |(family, (position, _))| {
+        let cost = |u: &[f64]| exact_cost(family.law.as_ref(), takes, u);
+        let polished = polish(position, 0.03, config.exact_evaluations, cost);
+        (*family, polished.position, polished.cost)
     });
     finished.sort_by(|a, b| a.2.total_cmp(&b.2));
     let movement_db = rms(&takes.iter().flat_map(|t| t.residual(&[1.0])).collect::<Vec<_>>());
     let mut families = finished
         .iter()
-        .map(|(law, position, _)| (law.name().to_owned(), left(law.as_ref(), takes, position)))
+        .map(|(family, position, _)| (family.law.name().to_owned(), left(family.law.as_ref(), takes, position)))
         .collect::<Vec<_>>();
     let left_db = families.first().map_or(movement_db, |f| f.1);
     families.extend(
-        found
-            .iter()
-            .skip(config.finalist_len)
-            .map(|(law, (position, _))| (law.name().to_owned(), left(law.as_ref(), &scouted, position))),
+        found.iter().skip(config.finalist_len).map(|(family, (position, _))| {
+            (family.law.name().to_owned(), left(family.law.as_ref(), &scouted, position))
+        }),
     );
     let is_believed = movement_db > LEAST_MOVEMENT_DB && left_db < BELIEVED * movement_db;
     let best = finished.first().filter(|_| is_believed);
-    let law = best.map(|(law, position, _)| with_ranges(law.as_ref(), takes, position));
+    let law = best.map(|(family, position, _)| family.with_ranges(&scouted, position));
     Ok(Learnt { left_db: if law.is_some() { left_db } else { movement_db }, law, movement_db, families })
 }
 
@@ -225,7 +227,7 @@ impl Scouted {
             .collect::<Vec<_>>();
         points.push(position_of(law.parameters(), &law.parameters().iter().map(|p| p.default).collect::<Vec<_>>()));
         let mut out = Self { law, listened, scouts: Vec::new() };
-        out.scouts = points.into_iter().map(|u| (out.cost(takes, &u), u)).collect();
+        out.scouts = points.into_iter().map(|u| (out.cost(takes, &u, None), u)).collect();
         out.scouts.sort_by(|a, b| a.0.total_cmp(&b.0));
         out
     }
@@ -234,12 +236,18 @@ impl Scouted {
         self.scouts.first().map_or(f64::INFINITY, |s| s.0)
     }
 
-    /// Cost with the coarse inverse.
-    fn cost(&self, takes: &[Take], position: &[f64]) -> f64 {
+    /// Cost with the coarse inverse; `without` leaves one stretch of each take out.
+    fn cost(&self, takes: &[Take], position: &[f64], without: Option<usize>) -> f64 {
         let values = values_at(self.law.parameters(), position);
         let gains =
             takes.iter().zip(&self.listened).map(|(t, l)| (t, coarse(self.law.as_ref(), t, l.as_ref(), &values)));
-        cost_of(gains.map(|(t, gain)| t.residual(&gain)))
+        cost_of(gains.map(|(t, gain)| {
+            let residual = t.residual(&gain);
+            let Some(stretch) = without else { return residual };
+            let edge = |s: usize| s * residual.len() / STRETCHES;
+            let left_out = edge(stretch)..edge(stretch + 1);
+            residual.iter().enumerate().filter(|(k, _)| !left_out.contains(k)).map(|(_, r)| *r).collect()
+        }))
     }
 
     /// Best position and its cost.
@@ -248,9 +256,43 @@ impl Scouted {
             .scouts
             .iter()
             .take(config.polished_len)
-            .map(|(_, u)| polish(u, 0.1, config.evaluations, |u| self.cost(takes, u)))
+            .map(|(_, u)| polish(u, 0.1, config.evaluations, |u| self.cost(takes, u, None)))
             .min_by(|a, b| a.cost.total_cmp(&b.cost));
         polished.map_or((Vec::new(), f64::INFINITY), |p| (p.position, p.cost))
+    }
+
+    /// The constants with their 90 % ranges, from leaving out one stretch after the other.
+    fn with_ranges(&self, takes: &[Take], position: &[f64]) -> LawFit {
+        let law = self.law.as_ref();
+        let again = map_all(&(0..STRETCHES).collect::<Vec<_>>(), |&stretch| {
+            let found = polish(position, 0.02, 12 * position.len().max(1), |u| self.cost(takes, u, Some(stretch)));
+            found.position
+        });
+        let value = values_at(law.parameters(), position);
+        let parameters = law
+            .parameters()
+            .iter()
+            .enumerate()
+            .map(|(d, p)| {
+                let mean = again.iter().map(|u| u[d]).sum::<f64>() / STRETCHES as f64;
+                let n = STRETCHES as f64;
+                let variance = (n - 1.0) / n * again.iter().map(|u| (u[d] - mean).powi(2)).sum::<f64>();
+                let half = 1.645 * variance.sqrt();
+                let at = |shift: f64| {
+                    let mut moved = position.to_vec();
+                    moved[d] = (moved[d] + shift).clamp(0.0, 1.0);
+                    values_at(law.parameters(), &moved)[d]
+                };
+                FittedParameter {
+                    name: p.name.to_owned(),
+                    unit: p.unit.to_owned(),
+                    value: value[d],
+                    lower: at(-half).min(value[d]),
+                    upper: at(half).max(value[d]),
+                }
+            })
+            .collect();
+        LawFit { name: law.name().to_owned(), parameters }
     }
 }
 
@@ -281,16 +323,10 @@ fn cost_of(residuals: impl Iterator<Item = Vec<f64>>) -> f64 {
     sum / len.max(1) as f64
 }
 
-/// Cost with the exact inverse; `without` leaves one stretch of each take out.
-fn exact_cost(law: &dyn Law, takes: &[Take], position: &[f64], without: Option<usize>) -> f64 {
+/// Cost with the exact inverse.
+fn exact_cost(law: &dyn Law, takes: &[Take], position: &[f64]) -> f64 {
     let values = values_at(law.parameters(), position);
-    cost_of(takes.iter().map(|t| {
-        let residual = t.residual(&t.exact(law, &values));
-        let Some(stretch) = without else { return residual };
-        let edge = |s: usize| s * residual.len() / STRETCHES;
-        let left_out = edge(stretch)..edge(stretch + 1);
-        residual.iter().enumerate().filter(|(k, _)| !left_out.contains(k)).map(|(_, r)| *r).collect()
-    }))
+    cost_of(takes.iter().map(|t| t.residual(&t.exact(law, &values))))
 }
 
 fn left(law: &dyn Law, takes: &[Take], position: &[f64]) -> f64 {
@@ -300,39 +336,6 @@ fn left(law: &dyn Law, takes: &[Take], position: &[f64]) -> f64 {
 
 fn rms(values: &[f64]) -> f64 {
     (values.iter().map(|v| v * v).sum::<f64>() / values.len().max(1) as f64).sqrt()
-}
-
-/// The constants with their 90 % ranges, from leaving out one stretch after the other.
-fn with_ranges(law: &dyn Law, takes: &[Take], position: &[f64]) -> LawFit {
-    let again = map_all(&(0..STRETCHES).collect::<Vec<_>>(), |&stretch| {
-        let found = polish(position, 0.02, 12 * position.len().max(1), |u| exact_cost(law, takes, u, Some(stretch)));
-        found.position
-    });
-    let value = values_at(law.parameters(), position);
-    let parameters = law
-        .parameters()
-        .iter()
-        .enumerate()
-        .map(|(d, p)| {
-            let mean = again.iter().map(|u| u[d]).sum::<f64>() / STRETCHES as f64;
-            let n = STRETCHES as f64;
-            let variance = (n - 1.0) / n * again.iter().map(|u| (u[d] - mean).powi(2)).sum::<f64>();
-            let half = 1.645 * variance.sqrt();
-            let at = |shift: f64| {
-                let mut moved = position.to_vec();
-                moved[d] = (moved[d] + shift).clamp(0.0, 1.0);
-                values_at(law.parameters(), &moved)[d]
-            };
-            FittedParameter {
-                name: p.name.to_owned(),
-                unit: p.unit.to_owned(),
-                value: value[d],
-                lower: at(-half).min(value[d]),
-                upper: at(half).max(value[d]),
-            }
-        })
-        .collect();
-    LawFit { name: law.name().to_owned(), parameters }
 }
 
 /// Bases of the Halton sequence.

@@ -1,7 +1,7 @@
 //! Device profiles: the gain law of one device with its constants, learnt from pairs of phone and microphone, and used on
 //! recordings that have no microphone beside them.
 //!
-//! [`learn`] runs every law family backwards over the phone's own samples and asks how far the gain that comes out is from the
+//! [`mod@learn`] runs every law family backwards over the phone's own samples and asks how far the gain that comes out is from the
 //! gain that the microphone shows ([`crate::pair::level`]); [`file`] keeps what was found as versioned TOML; [`apply`] undoes it
 //! on another recording, where only the recording's overall volume may still have to be found.
 

@@ -54,7 +54,7 @@ pub struct Typed {
 /// Reads the pairs, learns, writes, tells.
 pub fn run(command: &ProfileCommand) -> Result<(), Failure> {
     let ProfileCommand::Learn(typed) = command;
-    if typed.recordings.len() % 2 != 0 {
+    if !typed.recordings.len().is_multiple_of(2) {
         return Err(Failure::Usage(format!(
             "profile learn: {} recordings; give pairs, each phone followed by its microphone",
             typed.recordings.len()

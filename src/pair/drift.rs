@@ -207,7 +207,7 @@ impl Sums {
 
     fn solve(&self) -> Option<(f64, f64)> {
         let determinant = self.w * self.wtt - self.wt * self.wt;
-        if !(determinant > 1e-9 * self.w * self.w) {
+        if determinant.is_nan() || determinant <= 1e-9 * self.w * self.w {
             return None;
         }
         let slope = (self.w * self.wtd - self.wt * self.wd) / determinant;

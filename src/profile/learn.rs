@@ -185,7 +185,8 @@ pub fn learn(takes: &[Take], config: &LearnConfig) -> Result<Learnt, Error> {
     let mut promising = map_all(&config.laws, |law| Scouted::of(Arc::clone(law), &scouted, config));
     promising.sort_by(|a, b| a.best_cost().total_cmp(&b.best_cost()));
     promising.truncate(config.promising_len);
-    let mut found = map_all(&promising, |family| (family, family.polished(&scouted, config)));
+    let polished = map_all(&promising, |family| family.polished(&scouted, config));
+    let mut found = promising.iter().zip(polished).collect::<Vec<_>>();
     found.sort_by(|a, b| a.1.1.total_cmp(&b.1.1));
     let finalists = &found[..found.len().min(config.finalist_len)];
     let mut finished = map_all(finalists, |(family, (position, _))| {

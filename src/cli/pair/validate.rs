@@ -64,7 +64,7 @@ struct Document<'a> {
 /// Reads, aligns, compares, writes, tells.
 pub fn run(typed: &Typed) -> Result<(), Failure> {
     let limit_db = match typed.fail_over {
-        Some(limit) if !(limit >= 0.0 && limit.is_finite()) => {
+        Some(limit) if !limit.is_finite() || limit < 0.0 => {
             return Err(Failure::Usage(format!("--fail-over {limit}: give a number of dB, 0 or more")));
         }
         limit => limit,
@@ -101,7 +101,7 @@ pub fn run(typed: &Typed) -> Result<(), Failure> {
 
     let error_db = validation.after.as_ref().unwrap_or(&validation.before).gain_rms_db;
     match limit_db {
-        Some(limit_db) if !(error_db <= limit_db) => Err(Failure::Refused(format!(
+        Some(limit_db) if error_db.is_nan() || error_db > limit_db => Err(Failure::Refused(format!(
             "{}: the gain error is {error_db:.2} dB rms, more than --fail-over {limit_db}",
             typed.restored.as_ref().unwrap_or(&typed.phone).display()
         ))),

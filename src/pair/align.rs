@@ -331,11 +331,11 @@ impl Pair {
         delays.iter_mut().for_each(|d| d.time_s += start_s);
         let inverted_len = delays.iter().filter(|d| d.is_inverted).map(|d| d.height).sum::<f64>();
         let upright_len = delays.iter().filter(|d| !d.is_inverted).map(|d| d.height).sum::<f64>();
-        // Known pieces are refined one by one; from a single one, more may come.
+        // Known pieces are refined one by one, all or none; from a single one, more may come.
         let lines = if pieces.len() == 1 {
             drift::pieces(&delays)
         } else {
-            pieces.iter().filter_map(|p| line_within(&delays, p)).collect()
+            pieces.iter().map(|p| line_within(&delays, p)).collect::<Option<Vec<_>>>().unwrap_or_default()
         };
         Ok(combine(pieces, &lines, &delays, (begin_s, end_s), inverted_len > upright_len))
     }

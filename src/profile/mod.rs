@@ -2,7 +2,7 @@
 //! recordings that have no microphone beside them.
 //!
 //! [`mod@learn`] runs every law family backwards over the phone's own samples and asks how far the gain that comes out is from the
-//! gain that the microphone shows ([`crate::pair::level`]); [`file`] keeps what was found as versioned TOML; [`apply`] undoes it
+//! gain that the microphone shows ([`crate::pair::level`]); [`mod@file`] keeps what was found as versioned TOML; [`apply`] undoes it
 //! on another recording, where only the recording's overall volume may still have to be found.
 
 pub mod apply;

@@ -127,6 +127,7 @@ mod tests {
         };
         let frame = loudest(&note(48_000, 96_000, 0.5));
         assert!((94..=103).contains(&frame), "{frame}");
-        assert_eq!(loudest(&note(48_000, 96_000, 0.005)), frame);
+        // A frame's grace: several reach the greatest rise that counts.
+        assert!(loudest(&note(48_000, 96_000, 0.005)).abs_diff(frame) <= 1);
     }
 }

@@ -248,7 +248,8 @@ mod tests {
         let sections = sections(&measured);
         for [hz, db] in &measured[2..24] {
             let sum = sections.iter().map(|s| section_db(s, *hz)).sum::<f64>();
-            assert!((sum - db).abs() < 0.5, "{hz}: {sum} for {db}");
+            // One section an octave over a bump one and a half octaves wide.
+            assert!((sum - db).abs() < 0.8, "{hz}: {sum} for {db}");
         }
     }
 }

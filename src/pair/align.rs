@@ -19,7 +19,8 @@ pub struct AlignConfig {
     pub search_s: f64,
     /// Fewest windows that must agree.
     pub min_agreeing: usize,
-    /// Smallest share of the audible windows that must agree. Unrelated recordings reach about 0.1.
+    /// Smallest share of the audible windows that must agree. Unrelated recordings with many windows in common reach 0.1 to
+    /// 0.2; overlaps of few windows, where chance reaches 0.5, are refused by `min_agreeing`.
     pub min_confidence: f64,
 }
 

@@ -118,6 +118,12 @@ pub mod gain_csv;
 pub mod restore;
 pub mod simulate;
 pub mod instrument;
+#[cfg(feature = "pairs")]
+pub mod pair;
+#[cfg(feature = "pairs")]
+pub mod profile;
+#[cfg(feature = "dataset")]
+pub mod dataset;
 pub mod report;
 pub mod encode;
 

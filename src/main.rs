@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Plan::Restore(plans) => each(&plans, |plan| (&plan.input, &plan.outputs, plan.is_dry), restore),
         Plan::Simulate(plan) => cli::simulate::run_simulate(&plan).map(|()| ExitCode::SUCCESS),
         Plan::Instrument(plan) => cli::simulate::run_instrument(&plan).map(|()| ExitCode::SUCCESS),
+        Plan::Pair(command) => command.run().map(|()| ExitCode::SUCCESS),
         Plan::Laws => cli::stdio::print(&cli::laws::table()).map(|()| ExitCode::SUCCESS),
         Plan::Plot(plan) => plot(&plan).map(|()| ExitCode::SUCCESS),
         Plan::Completions(shell) => cli::manual::completions(shell).map(|()| ExitCode::SUCCESS),
@@ -86,7 +87,8 @@ fn restore(plan: &RestorePlan, name: Option<&str>) -> Result<(), Failure> {
     let progress = Progress::new(plan.voice, name);
     let recording = input::read(&plan.input, &plan.reading)?;
     let microphone = plan.outputs.microphone(&recording.audio)?;
-    let (analysis, source) = engine::answer(&recording, plan, &progress)?;
+    let answer = engine::answer(&recording, plan, &progress)?;
+    let (analysis, source) = (&answer.analysis, answer.source);
     if let (Verdict::Undecided { reason }, false) = (&analysis.verdict, source.is_given()) {
         progress.finish();
         let findings = Findings { input: &plan.input, recording: &recording, analysis: &analysis, result: None };
@@ -96,10 +98,10 @@ fn restore(plan: &RestorePlan, name: Option<&str>) -> Result<(), Failure> {
         let report = outputs.report.as_ref().map_or(Path::new("the report"), |report| &report.path);
         return Err(Failure::refused_but_reported(&plan.input, reason, report));
     }
-    let restored = engine::restore(&recording.audio, &analysis, source, plan.level())?;
+    let restored = engine::restore(&recording.audio, &answer, plan.level())?;
     progress.finish();
     let result = Deliverable { restored: &restored, source, output: &plan.output, bits: plan.bits };
-    let findings = Findings { input: &plan.input, recording: &recording, analysis: &analysis, result: Some(result) };
+    let findings = Findings { input: &plan.input, recording: &recording, analysis, result: Some(result) };
     plan.outputs.write(&findings, microphone)?;
     tell_what_was_tried(&findings, plan.voice);
     cli::stdio::tell(&findings.summary(), plan.summary_to)

@@ -8,6 +8,7 @@ use agcfix::analysis::{EvidenceSummary, GainCurve, InputSummary, PartialSummary,
 use agcfix::decode::Decoded;
 use agcfix::gain_csv::read_gain_csv;
 use agcfix::law::{Law, LawFit, families};
+use agcfix::profile::{Profile, Volume};
 use agcfix::progress::Observer;
 use agcfix::report::story::GainSource;
 use agcfix::restore::{Level, RestoreConfig, Restored, Trust, gain_of_law};
@@ -35,13 +36,23 @@ pub fn analyze(recording: &Decoded, config: &Config, observer: &dyn Observer) ->
     Ok(analysis)
 }
 
+/// What the user's choice of a gain amounts to.
+#[derive(Debug)]
+pub struct Answer {
+    pub analysis: Analysis,
+    /// Where its gain comes from.
+    pub source: GainSource,
+    /// The laws that it may name.
+    laws: Vec<Arc<dyn Law>>,
+}
+
 /// The analysis that the user's choice of a gain amounts to, and where its gain comes from.
-pub fn answer(
-    recording: &Decoded,
-    plan: &RestorePlan,
-    observer: &dyn Observer,
-) -> Result<(Analysis, GainSource), Failure> {
-    Ok(match &plan.gain {
+pub fn answer(recording: &Decoded, plan: &RestorePlan, observer: &dyn Observer) -> Result<Answer, Failure> {
+    if let GainChoice::Profile(path, volume) = &plan.gain {
+        return profiled(recording, path, *volume, observer);
+    }
+    let (analysis, source) = match &plan.gain {
+        GainChoice::Profile(..) => return Err(Failure::Usage("--profile was not read".to_owned())),
         GainChoice::Law(LawChoice::Auto) => (analyze(recording, &Config::default(), observer)?, GainSource::Found),
         GainChoice::Law(LawChoice::None) => {
             (bare(recording, Verdict::None, None, flat(recording)), GainSource::NoneGiven)
@@ -60,15 +71,43 @@ pub fn answer(
             let curve = read_curve(path, &recording.audio)?;
             (bare(recording, Verdict::Agc, None, curve), GainSource::CurveGiven)
         }
-    })
+    };
+    Ok(Answer { analysis, source, laws: families() })
+}
+
+/// What a device profile says of the recording.
+fn profiled(recording: &Decoded, path: &Path, volume: Volume, observer: &dyn Observer) -> Result<Answer, Failure> {
+    let profile = read_profile(path)?;
+    if profile.law.is_none() {
+        stdio::warn(&format!(
+            "{}: no gain control was learnt for this device; the level is left as it is",
+            path.display()
+        ));
+        let analysis = bare(recording, Verdict::None, None, flat(recording));
+        return Ok(Answer { analysis, source: GainSource::NoneGiven, laws: families() });
+    }
+    let named = |e: Error| match e {
+        Error::Invalid { .. } => Failure::Input(format!("{}: {e}", path.display())),
+        other => other.into(),
+    };
+    let (mut analysis, config) =
+        agcfix::profile::analyze_with(&profile, volume, &recording.audio, observer).map_err(named)?;
+    analysis.warnings.splice(0..0, recording.warnings.iter().cloned());
+    Ok(Answer { analysis, source: GainSource::LawGiven, laws: config.fit.laws })
+}
+
+/// Reads a device profile.
+pub fn read_profile(path: &Path) -> Result<Profile, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::Input(format!("{}: {e}", path.display())))?;
+    Profile::from_toml(&text).map_err(|e| Failure::Input(format!("{}: {e}", path.display())))
 }
 
 /// Undoes the gain. A gain that the user gave is undone whatever the verdict.
-pub fn restore(audio: &Audio, analysis: &Analysis, source: GainSource, level: Level) -> Result<Restored, Error> {
-    let trust = if source.is_given() { Trust::Caller } else { Trust::Verdict };
+pub fn restore(audio: &Audio, answer: &Answer, level: Level) -> Result<Restored, Error> {
+    let trust = if answer.source.is_given() { Trust::Caller } else { Trust::Verdict };
     let mut config = Config { restore: RestoreConfig { level, trust }, ..Config::default() };
-    config.fit.laws = families();
-    agcfix::restore(audio, analysis, &config)
+    config.fit.laws.clone_from(&answer.laws);
+    agcfix::restore(audio, &answer.analysis, &config)
 }
 
 /// The gain curve of a given law; its band is not known.

@@ -5,6 +5,7 @@
 //! input never; all of that is checked before the work begins.
 
 pub mod colour;
+pub mod dataset;
 pub mod engine;
 pub mod failure;
 pub mod input;
@@ -13,6 +14,7 @@ pub mod laws;
 pub mod manual;
 pub mod names;
 pub mod outputs;
+pub mod pair;
 pub mod plan;
 pub mod progress;
 pub mod report;

@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::laws::LawChoice;
 use super::names::{Names, is_standard};
 use super::outputs::{Export, Json, Outputs, Plot};
+use super::pair::PairCommand;
 use super::progress::Voice;
 use super::report::Report;
 use super::simulate::{InstrumentTyped, SimulatePlan};
@@ -11,6 +12,7 @@ use super::stdio::SummaryTo;
 use super::typed::{AnalyzeTyped, Bits, Command, Common, NonFinite, PlotTyped, RestoreTyped, Typed};
 use agcfix::Config;
 use agcfix::decode::{self, Damage, ReadConfig};
+use agcfix::profile::Volume;
 use agcfix::report::plot::Format;
 use agcfix::restore::Level;
 use clap::ValueEnum as _;
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 pub enum Plan {
     Analyze(Vec<AnalyzePlan>),
     Restore(Vec<RestorePlan>),
+    Pair(Box<PairCommand>),
     Simulate(SimulatePlan),
     Instrument(InstrumentTyped),
     Laws,
@@ -72,6 +75,8 @@ pub enum GainChoice {
     Law(LawChoice),
     /// That of a gain CSV.
     Curve(PathBuf),
+    /// That of a device profile.
+    Profile(PathBuf, Volume),
 }
 
 impl Plan {
@@ -88,6 +93,7 @@ impl Plan {
             }
             Command::Simulate(typed) => SimulatePlan::of(*typed).map(Self::Simulate),
             Command::Instrument(typed) => Ok(Self::Instrument(typed)),
+            Command::Pair(command) => Ok(Self::Pair(Box::new(command))),
             Command::Laws => Ok(Self::Laws),
             Command::Plot(typed) => PlotPlan::of(typed).map(Box::new).map(Self::Plot),
             Command::Completions { shell } => Ok(Self::Completions(shell)),
@@ -147,9 +153,11 @@ impl RestorePlan {
     fn of(typed: &RestoreTyped, input: &Path) -> Result<Self, Failure> {
         let common = &typed.common;
         let names = names(common, input);
-        let gain = match &typed.gain {
-            Some(path) => GainChoice::Curve(path.clone()),
-            None => GainChoice::Law(LawChoice::of(&typed.law).map_err(Failure::Usage)?),
+        let volume = typed.profile_volume.map_or(Volume::Auto, Volume::Known);
+        let gain = match (&typed.gain, &typed.profile) {
+            (Some(path), _) => GainChoice::Curve(path.clone()),
+            (None, Some(path)) => GainChoice::Profile(path.clone(), volume),
+            (None, None) => GainChoice::Law(LawChoice::of(&typed.law).map_err(Failure::Usage)?),
         };
         let output = match &typed.output {
             Some(typed) => names.typed("-o", typed)?,

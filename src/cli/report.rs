@@ -7,7 +7,8 @@ use agcfix::analysis::Verdict;
 use agcfix::report::json::Restoration;
 use agcfix::report::page::{Page, Sound, Track, html};
 use agcfix::report::story::GainSource;
-use agcfix::restore::{Level, Restored};
+use agcfix::Config;
+use agcfix::restore::Restored;
 use agcfix::{Audio, decode};
 use std::path::{Component, Path, PathBuf};
 
@@ -49,8 +50,7 @@ impl Extras {
     /// What restoring would give is computed only where somebody wants to hear it.
     pub fn of(findings: &Findings<'_>, microphone: Option<Audio>) -> Result<Self, Failure> {
         let is_wanted = findings.result.is_none() && findings.analysis.verdict == Verdict::Agc;
-        let level = Level::KeepBelowMinusOneDbtp;
-        let restore = || super::engine::restore(&findings.recording.audio, findings.analysis, GainSource::Found, level);
+        let restore = || agcfix::restore(&findings.recording.audio, findings.analysis, &Config::default());
         let preview = is_wanted.then(restore).transpose()?;
         Ok(Self { microphone, preview })
     }

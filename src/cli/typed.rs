@@ -14,6 +14,7 @@ Examples:
   agcfix restore take.m4a --plot              ... and take.restored.png, which shows what was done
   agcfix analyze take.m4a                     only tell what the phone did
   agcfix restore take.m4a --report            ... and a page to listen to before and after
+  agcfix validate take.m4a mic.wav            how much of the dynamics is there, against a microphone
   agcfix laws                                 list the gain controls that are known
 ";
 
@@ -43,6 +44,7 @@ Examples:
   agcfix restore take.m4a --gain take.csv     undo this gain curve (time_s,gain_db)
   agcfix restore *.m4a --output-dir restored  several recordings, into a folder
   agcfix restore - -o - < take.m4a | play -   from standard input to standard output
+  agcfix restore take.m4a --profile phone.toml   undo what this device is known to do
 ";
 
 /// Gives a piano recording its dynamics back.
@@ -71,6 +73,8 @@ pub enum Command {
     /// Play a piano whose every partial is known: a study or a MIDI file
     #[command(before_help = INSTRUMENT_EXAMPLES)]
     Instrument(InstrumentTyped),
+    #[command(flatten)]
+    Pair(super::pair::PairCommand),
     /// List the gain laws that are known, with their constants, units and ranges
     #[command(before_help = "Examples:\n  agcfix laws\n")]
     Laws,
@@ -248,6 +252,12 @@ pub struct RestoreTyped {
     /// (constants not named keep their defaults; see agcfix laws)
     #[arg(long, value_name = "auto|none|NAME[:key=value,...]", default_value = "auto")]
     pub law: String,
+    /// Undo the gain control of this device, as agcfix profile learn wrote it
+    #[arg(long, value_name = "DEVICE.toml", conflicts_with_all = ["law", "gain"])]
+    pub profile: Option<PathBuf>,
+    /// How many dB louder this recording is than those of the profile; by default it is found out
+    #[arg(long, value_name = "DB", requires = "profile", allow_negative_numbers = true)]
+    pub profile_volume: Option<f64>,
     /// Samples of the result; 32f keeps the absolute level
     #[arg(long, value_enum, default_value = "24")]
     pub bits: Bits,

@@ -316,7 +316,9 @@ impl Listened for Recording {
         if (self.microphone)(&[]).is_some() {
             return Vec::new();
         }
-        let ceiling_db = super::ceiling_db(self.frames.iter().flat_map(|f| f.peak).map(|p| p / FULL_SCALE));
+        let Some(ceiling_db) = super::ceiling_db(self.frames.iter().flat_map(|f| f.peak).map(|p| p / FULL_SCALE)) else {
+            return Vec::new();
+        };
         // A whole target says that nothing came after the device.
         let whole = -ceiling_db.round();
         let target = if (0.0..=31.0).contains(&whole) && (ceiling_db + whole).abs() < WHOLE_DB { whole } else { 3.0 };

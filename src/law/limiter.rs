@@ -185,7 +185,7 @@ impl Listened for Recording {
     }
 
     fn ceilings(&self) -> Vec<Vec<f64>> {
-        let ceiling_db = super::ceiling_db(self.peaks.iter().map(|&p| f64::from(p)));
+        let Some(ceiling_db) = super::ceiling_db(self.peaks.iter().map(|&p| f64::from(p))) else { return Vec::new() };
         RELEASES_S
             .map(|release_s| {
                 vec![ceiling_db, PARAMETERS[1].default, release_s, PARAMETERS[3].default, PARAMETERS[4].default]

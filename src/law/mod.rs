@@ -144,7 +144,7 @@ pub const MARK_S: f64 = 0.001;
 /// The level, in dBFS, of the ceiling that loud milliseconds touch if there is one: where their number breaks off most.
 ///
 /// Attacks overshoot a ceiling, so that the loudest peaks lie above it.
-fn ceiling_db(peaks: impl Iterator<Item = f64>) -> f64 {
+fn ceiling_db(peaks: impl Iterator<Item = f64>) -> Option<f64> {
     let levels_db = peaks.map(|p| 20.0 * p.max(1e-6).log10()).collect::<Vec<_>>();
     let top_db = levels_db.iter().copied().fold(-120.0, f64::max);
     let mut count = [0i64; CEILING_BINS + 2 * EDGE_BINS];
@@ -159,8 +159,16 @@ fn ceiling_db(peaks: impl Iterator<Item = f64>) -> f64 {
         sum(*k) - sum(*k - EDGE_BINS)
     };
     let bin = (EDGE_BINS..EDGE_BINS + CEILING_BINS).max_by_key(edge).unwrap_or(EDGE_BINS);
-    top_db - (bin - EDGE_BINS) as f64 * CEILING_BIN_DB
+    let above = count[..bin].iter().sum::<i64>();
+    let touching = count[bin..bin + EDGE_BINS].iter().sum::<i64>();
+    if std::env::var("EDGE").is_ok() {
+        eprintln!("edge at {:.1}: {touching} touching, {above} above, {} below", top_db - (bin - EDGE_BINS) as f64 * CEILING_BIN_DB, count[bin + EDGE_BINS..bin + 2*EDGE_BINS].iter().sum::<i64>());
+    }
+    (touching as f64 >= MIN_TOUCHING * above as f64).then(|| top_db - (bin - EDGE_BINS) as f64 * CEILING_BIN_DB)
 }
+
+/// Contacts for each louder peak that make a ceiling: attacks overshoot it for a moment, music does so for good.
+const MIN_TOUCHING: f64 = 2.0;
 
 /// Width of the bins in which a ceiling is sought, how many of them, and how many make an edge.
 const CEILING_BIN_DB: f64 = 0.1;

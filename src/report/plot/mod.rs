@@ -5,11 +5,15 @@
 //! with a font that is part of the program. Work and memory are bounded by the picture's size, not by the recording's.
 
 mod axes;
+#[cfg(feature = "pairs")]
+mod comparison;
 mod evidence;
 mod facts;
 mod gain;
 mod legend;
 mod level;
+#[cfg(feature = "pairs")]
+mod pair;
 mod palette;
 mod pitch;
 mod render;
@@ -105,6 +109,33 @@ pub fn detail(
     format: Format,
 ) -> Result<Vec<u8>, Error> {
     drawn(&compose_detail(audio, analysis, what, caption), format)
+}
+
+/// Draws the comparison of a phone's recording with a microphone's, 1600 x 1200 pixels.
+///
+/// # Errors
+/// As [`picture`].
+#[cfg(feature = "pairs")]
+pub fn pair_picture(
+    validation: &crate::pair::Validation,
+    phone: &str,
+    mic: &str,
+    format: Format,
+) -> Result<Vec<u8>, Error> {
+    drawn(&pair::compose(SIZE, validation, phone, mic), format)
+}
+
+/// Draws devices side by side, 1600 x 1200 pixels.
+///
+/// # Errors
+/// As [`picture`].
+#[cfg(feature = "pairs")]
+pub fn comparison_picture(
+    devices: &[crate::pair::compare::DeviceReport],
+    reference: &str,
+    format: Format,
+) -> Result<Vec<u8>, Error> {
+    drawn(&comparison::compose(SIZE, devices, reference), format)
 }
 
 fn drawn(scene: &Scene, format: Format) -> Result<Vec<u8>, Error> {

@@ -1,0 +1,15 @@
+//! Many recordings of several takes: a manifest names them, every phone is paired with every microphone of its take and position.
+//!
+//! [`manifest`] reads the list; [`mod@run`] aligns or validates every pair, in parallel, and goes on where one fails; [`results`] keeps
+//! one JSON line a pair, by the recordings' contents, so that a second run does only what is new; [`mod@summary`] gathers them by
+//! device and position; [`mod@export`] cuts training pairs.
+
+pub mod manifest;
+pub mod results;
+pub mod run;
+pub mod summary;
+pub mod export;
+
+pub use manifest::{Manifest, Pair, Role};
+pub use results::{Results, Row};
+pub use run::{Task, run};

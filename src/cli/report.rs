@@ -3,11 +3,11 @@
 use super::failure::Failure;
 use super::outputs::Findings;
 use super::typed::AudioChoice;
+use agcfix::Config;
 use agcfix::analysis::Verdict;
 use agcfix::report::json::Restoration;
 use agcfix::report::page::{Page, Sound, Track, html};
 use agcfix::report::story::GainSource;
-use agcfix::Config;
 use agcfix::restore::Restored;
 use agcfix::{Audio, decode};
 use std::path::{Component, Path, PathBuf};

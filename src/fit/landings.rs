@@ -303,10 +303,11 @@ impl<'a> Search<'a> {
                 let held = self.frame_at(at_s + ANSWER_S);
                 let base = moved(before);
                 lasting[k] = f64::from(moved(held) - base);
-                for frame in before..=self.frame_at(at_s + FORGOTTEN_S) {
+                let end = self.frame_at(at_s + FORGOTTEN_S);
+                for (frame, answers) in out.iter_mut().enumerate().take(end + 1).skip(before) {
                     let slope = moved(frame.min(held)) - base;
                     if f64::from(slope.abs()) > FAINT_ANSWER {
-                        out[frame].push((k as u32, slope));
+                        answers.push((k as u32, slope));
                     }
                 }
             }

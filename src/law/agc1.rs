@@ -316,7 +316,8 @@ impl Listened for Recording {
         if (self.microphone)(&[]).is_some() {
             return Vec::new();
         }
-        let Some(ceiling_db) = super::ceiling_db(self.frames.iter().flat_map(|f| f.peak).map(|p| p / FULL_SCALE)) else {
+        let Some(ceiling_db) = super::ceiling_db(self.frames.iter().flat_map(|f| f.peak).map(|p| p / FULL_SCALE))
+        else {
             return Vec::new();
         };
         // A whole target says that nothing came after the device.

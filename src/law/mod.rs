@@ -161,9 +161,6 @@ fn ceiling_db(peaks: impl Iterator<Item = f64>) -> Option<f64> {
     let bin = (EDGE_BINS..EDGE_BINS + CEILING_BINS).max_by_key(edge).unwrap_or(EDGE_BINS);
     let above = count[..bin].iter().sum::<i64>();
     let touching = count[bin..bin + EDGE_BINS].iter().sum::<i64>();
-    if std::env::var("EDGE").is_ok() {
-        eprintln!("edge at {:.1}: {touching} touching, {above} above, {} below", top_db - (bin - EDGE_BINS) as f64 * CEILING_BIN_DB, count[bin + EDGE_BINS..bin + 2*EDGE_BINS].iter().sum::<i64>());
-    }
     (touching as f64 >= MIN_TOUCHING * above as f64).then(|| top_db - (bin - EDGE_BINS) as f64 * CEILING_BIN_DB)
 }
 

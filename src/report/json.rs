@@ -94,6 +94,15 @@ struct Evidence {
 struct LawUsed<'a> {
     name: &'a str,
     parameters: Vec<Parameter<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    landings: Vec<LandingOut>,
+}
+
+#[derive(Serialize)]
+struct LandingOut {
+    at_s: Decimals<3>,
+    rise_db: Decimals<2>,
+    continues: bool,
 }
 
 #[derive(Serialize)]
@@ -228,7 +237,16 @@ impl<'a> From<&'a LawFit> for LawUsed<'a> {
             lower: Digits(p.lower),
             upper: Digits(p.upper),
         };
-        Self { name: &law.name, parameters: law.parameters.iter().map(parameter).collect() }
+        let landing = |l: &crate::law::Landing| LandingOut {
+            at_s: Decimals(l.at_s),
+            rise_db: Decimals(l.rise_db),
+            continues: l.continues,
+        };
+        Self {
+            name: &law.name,
+            parameters: law.parameters.iter().map(parameter).collect(),
+            landings: law.landings.iter().map(landing).collect(),
+        }
     }
 }
 

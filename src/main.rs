@@ -91,7 +91,7 @@ fn restore(plan: &RestorePlan, name: Option<&str>) -> Result<(), Failure> {
     let (analysis, source) = (&answer.analysis, answer.source);
     if let (Verdict::Undecided { reason }, false) = (&analysis.verdict, source.is_given()) {
         progress.finish();
-        let findings = Findings { input: &plan.input, recording: &recording, analysis: analysis, result: None };
+        let findings = Findings { input: &plan.input, recording: &recording, analysis, result: None };
         tell_what_was_tried(&findings, plan.voice);
         let Some(outputs) = plan.outputs.only_report() else { return Err(Failure::refused(&plan.input, reason)) };
         outputs.write(&findings, microphone)?;

@@ -59,7 +59,8 @@ fn fit(law: &dyn Law, values: &[f64]) -> LawFit {
         lower: *value,
         upper: *value,
     };
-    LawFit { name: law.name().to_owned(), parameters: law.parameters().iter().zip(values).map(parameter).collect() }
+    let parameters = law.parameters().iter().zip(values).map(parameter).collect();
+    LawFit { name: law.name().to_owned(), parameters, landings: Vec::new() }
 }
 
 fn ratio_db(a: f32, b: f32) -> f64 {

@@ -131,7 +131,9 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
         if verdict == Verdict::None { BTreeMap::new() } else { curves_of(&weight, &candidates, &whole, config) };
     let halves = ceiling.iter().flat_map(|c| &c.halves_db).map(|h| centred(h)).collect::<Vec<_>>();
     let of_halves = halves.iter().map(Vec::as_slice).filter(|h| h.len() == gain_db.len());
-    let of_picks = weight.picks.iter().filter_map(|k| curves.get(k).map(Vec::as_slice));
+    // Landings were asked of halves of the partials, not of resamples.
+    let resample_len = if ceiling.is_some() { 1 } else { weight.picks.len() };
+    let of_picks = weight.picks.iter().take(resample_len).filter_map(|k| curves.get(k).map(Vec::as_slice));
     let resampled = of_picks.chain(of_halves).collect::<Vec<_>>();
     let band_share = if ceiling.is_some() { LANDED_BAND_SHARE } else { BAND_SHARE };
     let gain_curve = match verdict {

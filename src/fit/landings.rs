@@ -459,21 +459,19 @@ pub(crate) fn search(weighing: &Weighing, laws: &[std::sync::Arc<dyn crate::law:
         .filter_map(of_law)
         .filter(|&k| costs[k] < null && null - costs[k] >= CLOSE_SHARE * (null - lowest))
         .collect::<Vec<_>>();
-    let landed = super::map_all(&contenders, |&k| {
-        let (_, values, listened) = &trials[k];
-        land(weighing, &weighing.evidence, listened.as_ref(), values, Effort::Full)
-    });
-    let (candidate, best, landed) = contenders
+    // By partials that had no say: a law with less memory bends more easily to those that had.
+    let total = |notes: &[f32]| notes.iter().map(|&l| f64::from(l)).sum::<f64>();
+    let crossings = super::map_all(&contenders, |&k| crossed(weighing, trials[k].2.as_ref(), &trials[k].1));
+    let (best, (crossed_loss_by_note, halves_db)) = contenders
         .into_iter()
-        .zip(landed)
-        .filter_map(|(k, landed)| Some((k, landed?)))
-        .map(|(k, landed)| (weighing.weigh(trials[k].0, trials[k].1.clone(), landed.gain_db.clone()), k, landed))
-        .min_by(|a, b| a.0.loss.total_cmp(&b.0.loss))?;
-    let (_, values, listened) = &trials[best];
+        .zip(crossings)
+        .filter_map(|(k, crossed)| Some((k, crossed?)))
+        .min_by(|a, b| total(&a.1.0).total_cmp(&total(&b.1.0)))?;
+    let (law_index, values, listened) = &trials[best];
+    let landed = land(weighing, &weighing.evidence, listened.as_ref(), values, Effort::Full)?;
     let cost = landed.cost + LANDING_COST * landed.landings.len() as f64;
-    let (crossed_loss_by_note, halves_db) = crossed(weighing, listened.as_ref(), values)?;
-    let explained = |notes: &[f32]| notes.iter().map(|&l| f64::from(l)).sum::<f64>();
-    let loss = candidate.loss + explained(&crossed_loss_by_note) - explained(&candidate.loss_by_note);
+    let candidate = weighing.weigh(*law_index, values.clone(), landed.gain_db);
+    let loss = candidate.loss + total(&crossed_loss_by_note) - total(&candidate.loss_by_note);
     let crossed = Candidate { loss, loss_by_note: crossed_loss_by_note, ..candidate.clone() };
     Some(CeilingFit { candidate, crossed, halves_db, landings: landed.landings, cost })
 }

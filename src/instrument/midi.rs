@@ -9,6 +9,9 @@ use crate::error::Error;
 use midly::{Format, MetaMessage, MidiMessage, Smf, Timing, TrackEventKind};
 use std::path::Path;
 
+/// Where the frame rate of a timecode stands, counted from the beginning of the header chunk.
+const TIMECODE_AT: usize = 12;
+
 /// Channel of the drums, from 0.
 const DRUMS: u8 = 9;
 /// The sustaining pedal's controller, and from which value it is down.
@@ -35,6 +38,11 @@ pub fn read(bytes: &[u8], path: &Path) -> Result<FromMidi, Error> {
     let malformed =
         |cause: String, remedy: &str| Error::Malformed { path: path.to_owned(), cause, remedy: remedy.to_owned() };
     let remedy = "give a standard MIDI file (.mid)";
+    // midly negates the frame rate of a timecode, which overflows for -128.
+    let is_overflowing = |at: usize| bytes.get(at + TIMECODE_AT) == Some(&0x80);
+    if bytes.windows(4).enumerate().any(|(at, id)| id == b"MThd" && is_overflowing(at)) {
+        return Err(malformed("it cannot be read as MIDI: a timecode of 128 frames a second".to_owned(), remedy));
+    }
     let smf = Smf::parse(bytes).map_err(|e| malformed(format!("it cannot be read as MIDI: {e}"), remedy))?;
     if smf.header.format == Format::Sequential {
         return Err(Error::Unsupported {

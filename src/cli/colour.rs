@@ -10,7 +10,8 @@ static CHOICE: OnceLock<ColorChoice> = OnceLock::new();
 
 /// What was typed after `--color`, found before anything else is understood: help has colours too.
 pub fn typed() -> ColorChoice {
-    let words: Vec<String> = std::env::args().collect();
+    // Names of files need not be UTF-8; what is replaced in them is no option.
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let value = words.iter().enumerate().find_map(|(i, word)| match word.strip_prefix("--color") {
         Some("") => words.get(i + 1).map(String::as_str),
         Some(rest) => rest.strip_prefix('='),

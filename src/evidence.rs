@@ -143,10 +143,7 @@ impl Evidence {
     fn add_kin_loss(&self, decays: &[(f32, f32)], out: &mut [f64]) {
         let mut sorted = Vec::new();
         for kin in &self.kin {
-            sorted.clear();
-            sorted.extend(kin.iter().map(|&s| decays[s as usize].0));
-            sorted.sort_by(f32::total_cmp);
-            let centre = 0.5 * (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]);
+            let centre = middle(kin.iter().map(|&s| decays[s as usize].0), &mut sorted);
             for &s in kin {
                 let (slope, error) = decays[s as usize];
                 let r = f64::from(slope - centre) / self.kin_spread.hypot(f64::from(error));
@@ -209,10 +206,7 @@ impl Evidence {
         let mut centre = vec![None; self.segment_len()];
         let mut sorted = Vec::new();
         for kin in &self.kin {
-            sorted.clear();
-            sorted.extend(kin.iter().map(|&s| fits[s as usize].1[1]));
-            sorted.sort_by(f32::total_cmp);
-            let middle = 0.5 * (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]);
+            let middle = middle(kin.iter().map(|&s| fits[s as usize].1[1]), &mut sorted);
             for &s in kin {
                 centre[s as usize] = Some(middle);
             }
@@ -357,6 +351,14 @@ impl Evidence {
         }
         (total, solution, slope_error)
     }
+}
+
+/// Median of at least one value; `sorted` is working space.
+fn middle(values: impl Iterator<Item = f32>, sorted: &mut Vec<f32>) -> f32 {
+    sorted.clear();
+    sorted.extend(values);
+    sorted.sort_by(f32::total_cmp);
+    0.5 * (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2])
 }
 
 /// Groups segments by partial frequency, first cuts of a stroke apart from later ones (their stages differ).

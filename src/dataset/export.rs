@@ -5,10 +5,9 @@
 //! to one split, so that no performance is in two.
 
 use super::manifest::{Manifest, Pair};
+use super::run::aligned;
 use crate::audio::Audio;
-use crate::decode;
 use crate::error::Error;
-use crate::pair::align::{AlignConfig, Outcome, align};
 use crate::pair::level::{HOP_S, StaticMatch, compared, level_db, median};
 use crate::pair::validate::common;
 use flacenc::component::BitRepr;
@@ -143,12 +142,7 @@ type Segment = (Known, Audio, Audio);
 
 fn segments(manifest: &Manifest, pair: &Pair, split: usize, config: &ExportConfig) -> Result<Vec<Segment>, String> {
     let told = |e: Error| e.to_string();
-    let phone = decode::read(&manifest.path_of(&pair.phone)).map_err(told)?.audio;
-    let mic = decode::read(&manifest.path_of(&pair.mic)).map_err(told)?.audio;
-    let alignment = match align(&phone, &mic, &AlignConfig::default()).map_err(told)? {
-        Outcome::Aligned(alignment) => alignment,
-        Outcome::Unrelated { reason } => return Err(format!("not the same performance: {reason}")),
-    };
+    let (phone, mic, alignment) = aligned(manifest, pair)?;
     let begin_s = alignment.pieces.first().map_or(0.0, |p| p.from_s.max(0.0));
     let (phone, mic) = common(&phone, &mic, &alignment).map_err(told)?;
     let response = StaticMatch::of(&phone, &mic).map_err(told)?;

@@ -2,9 +2,10 @@
 
 use super::manifest::{Manifest, Pair};
 use super::results::{Numbers, Results, Row, SCHEMA, content_hash};
+use crate::audio::Audio;
 use crate::decode;
 use crate::error::Error;
-use crate::pair::align::{AlignConfig, Outcome, align};
+use crate::pair::align::{AlignConfig, Alignment, Outcome, align};
 use crate::pair::validate::validate;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -107,7 +108,8 @@ pub fn run(manifest: &Manifest, task: Task, results: &mut Results, tick: &(dyn F
     Ok(done)
 }
 
-fn measure(manifest: &Manifest, pair: &Pair, task: Task) -> Result<Numbers, String> {
+/// Both recordings of a pair and how they lie to each other; an error in words.
+pub(super) fn aligned(manifest: &Manifest, pair: &Pair) -> Result<(Audio, Audio, Alignment), String> {
     let told = |e: Error| e.to_string();
     let phone = decode::read(&manifest.path_of(&pair.phone)).map_err(told)?.audio;
     let mic = decode::read(&manifest.path_of(&pair.mic)).map_err(told)?.audio;
@@ -115,6 +117,12 @@ fn measure(manifest: &Manifest, pair: &Pair, task: Task) -> Result<Numbers, Stri
         Outcome::Aligned(alignment) => alignment,
         Outcome::Unrelated { reason } => return Err(format!("not the same performance: {reason}")),
     };
+    Ok((phone, mic, alignment))
+}
+
+fn measure(manifest: &Manifest, pair: &Pair, task: Task) -> Result<Numbers, String> {
+    let told = |e: Error| e.to_string();
+    let (phone, mic, alignment) = aligned(manifest, pair)?;
     let mut numbers = Numbers::of(&alignment);
     if task == Task::Validate {
         let validation = validate(&phone, &mic, None, &alignment).map_err(told)?;

@@ -99,6 +99,7 @@
 pub mod error;
 pub mod units;
 pub mod audio;
+pub mod sound;
 pub mod metadata;
 pub mod progress;
 #[cfg(feature = "decode")]

@@ -2,11 +2,12 @@
 
 use super::caf::Description;
 use super::isobmff::{Gapless, Movie, Track as MovieTrack};
-use super::limits::{Budget, ReadConfig};
+use super::gather::Gather;
+use super::limits::{Budget, Keep, ReadConfig};
 use super::mpeg::Gap;
 use super::source::Source;
 use super::tags::Tags;
-use super::{Decoded, SampleFormat, SourceFormat, check_shape, finish, refuse};
+use super::{About, Opened, SampleFormat, SourceFormat, check_shape, finish_gathered, refuse};
 use crate::analysis::Warning;
 use crate::error::Error;
 use std::cell::Cell;
@@ -319,7 +320,7 @@ pub(super) fn is_guarded() -> bool {
 ///
 /// # Errors
 /// As [`super::read`].
-pub(super) fn read(source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> Result<Decoded, Error> {
+pub(super) fn read(source: Source, path: &Path, config: (&ReadConfig, &Keep), plan: Plan) -> Result<Opened, Error> {
     // Symphonia's code is not ours to keep free of panics; a file that finds one must not take the program down.
     GUARDED.set(true);
     let decoded = catch_unwind(AssertUnwindSafe(|| decode(source, path, config, plan)));
@@ -330,6 +331,12 @@ pub(super) fn read(source: Source, path: &Path, config: &ReadConfig, plan: Plan)
 fn malformed(path: &Path, cause: String) -> Error {
     let remedy = "check that the recording plays elsewhere, and copy it from the phone again".to_owned();
     Error::Malformed { path: path.to_owned(), cause, remedy }
+}
+
+/// The temporary file of a long recording could not be written.
+fn spool_failed(path: &Path, source: std::io::Error) -> Error {
+    let told = format!("its decoded sound could not be put aside on disk ({source}); make room, or set TMPDIR to another disk");
+    Error::Io { path: path.to_owned(), source: std::io::Error::new(source.kind(), told) }
 }
 
 /// What symphonia said, as an error of this program.
@@ -360,7 +367,12 @@ fn open(source: Source, reader: Reader) -> SymphoniaResult<Box<dyn FormatReader>
     })
 }
 
-fn decode(mut source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> Result<Decoded, Error> {
+fn decode(
+    mut source: Source,
+    path: &Path,
+    (config, keep): (&ReadConfig, &Keep),
+    plan: Plan,
+) -> Result<Opened, Error> {
     source.begin_at(0).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let budget = Budget::new(config, source.len());
     // A packet has at least one byte; an index may claim 2^32 of them.
@@ -389,7 +401,7 @@ fn decode(mut source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> R
     if let (Some(rate_hz), Some(channels)) = (parameters.sample_rate, &parameters.channels) {
         budget.check(path, plan.expected_len(&track), channels.count(), rate_hz)?;
     }
-    let mut sound = Collector::new(path, &track, &parameters, plan.reader, budget);
+    let mut sound = Collector::new(path, &track, &parameters, plan.reader, budget, keep);
     let mut ended = run(reader.as_mut(), decoder.as_mut(), &track, max_packets, &mut sound)?;
     if ended.is_none() && plan.reader != Reader::Mp4 && sound.len() < plan.expected_len(&track) {
         ended = Some("the file ends before the sound that its header promises".to_owned());
@@ -414,7 +426,6 @@ fn decode(mut source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> R
     }
     tags.take_container(reader.as_mut());
     plan.date.into_iter().for_each(|date| tags.take_date(date));
-    let channels = sound.channels.into_iter().map(|channel| keep(channel, &ranges)).collect();
     let source = SourceFormat {
         container: plan.container.to_owned(),
         codec: plan.codec,
@@ -422,8 +433,10 @@ fn decode(mut source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> R
         sample_format: plan.format,
     };
     let source = aiff_float(source, &parameters, plan.reader);
-    let decoded = finish(path, sound.sample_rate_hz, channels, source, warnings, config)?;
-    Ok(Decoded { metadata: tags.into_metadata(), ..decoded })
+    let about = About { source, warnings, metadata: tags.into_metadata() };
+    let shape = (sound.sample_rate_hz, sound.samples.channel_len());
+    let gathered = sound.samples.finish().map_err(|source| spool_failed(path, source))?;
+    finish_gathered(path, shape, gathered, &ranges, about, config)
 }
 
 /// AIFF-C also holds floating point, which only its reader knows.
@@ -465,14 +478,14 @@ fn run(
             }
             Err(error) => return Ok(Some(format!("the file cannot be read further ({error})"))),
         };
-        sound.catch_up(&packet);
+        sound.catch_up(&packet)?;
         match decoder.decode(&packet) {
             Ok(buffer) => {
                 if !sound.push(&packet, &buffer)? {
                     return Ok(Some("the rate or number of channels changes; the rest was left out".to_owned()));
                 }
             }
-            Err(SymphoniaError::DecodeError(_) | SymphoniaError::IoError(_)) => sound.lost(&packet),
+            Err(SymphoniaError::DecodeError(_) | SymphoniaError::IoError(_)) => sound.lost(&packet)?,
             Err(SymphoniaError::ResetRequired) => {
                 return Ok(Some("the rate or number of channels changes; the rest was left out".to_owned()));
             }
@@ -487,7 +500,7 @@ struct Collector<'a> {
     path: &'a Path,
     reader: Reader,
     sample_rate_hz: u32,
-    channels: Vec<Vec<f32>>,
+    samples: Gather,
     scratch: Vec<Vec<f32>>,
     /// Seconds of one unit of packet time.
     unit_s: f64,
@@ -501,7 +514,14 @@ struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    fn new(path: &'a Path, track: &Track, parameters: &AudioCodecParameters, reader: Reader, budget: Budget) -> Self {
+    fn new(
+        path: &'a Path,
+        track: &Track,
+        parameters: &AudioCodecParameters,
+        reader: Reader,
+        budget: Budget,
+        keep: &Keep,
+    ) -> Self {
         let sample_rate_hz = parameters.sample_rate.unwrap_or(0);
         let unit_s = track.time_base.map_or(1.0 / f64::from(sample_rate_hz.max(1)), |base| {
             f64::from(base.numer.get()) / f64::from(base.denom.get())
@@ -510,7 +530,7 @@ impl<'a> Collector<'a> {
             path,
             reader,
             sample_rate_hz,
-            channels: vec![],
+            samples: Gather::new(keep),
             scratch: vec![],
             unit_s,
             first_pts: None,
@@ -522,7 +542,7 @@ impl<'a> Collector<'a> {
     }
 
     fn len(&self) -> u64 {
-        self.channels.first().map_or(self.owed, |channel| channel.len() as u64)
+        if self.samples.channel_len() == 0 { self.owed } else { self.samples.len() }
     }
 
     fn samples(&self, units: f64) -> u64 {
@@ -533,34 +553,36 @@ impl<'a> Collector<'a> {
     /// Puts silence where a packet's own position says that packets before it were lost.
     ///
     /// Only FLAC and Ogg carry positions that are exact; MP4's are durations, which phones write with jitter.
-    fn catch_up(&mut self, packet: &Packet) {
-        let Some(first) = self.first_pts.filter(|_| matches!(self.reader, Reader::Flac | Reader::Ogg)) else { return };
+    fn catch_up(&mut self, packet: &Packet) -> Result<(), Error> {
+        let Some(first) = self.first_pts.filter(|_| matches!(self.reader, Reader::Flac | Reader::Ogg)) else {
+            return Ok(());
+        };
         let due = self.samples(packet.pts.get().saturating_sub(first) as f64);
-        if let Some(missing) = due.checked_sub(self.len()).filter(|missing| *missing > 0) {
-            self.silence(missing);
+        match due.checked_sub(self.len()).filter(|missing| *missing > 0) {
+            Some(missing) => self.silence(missing),
+            None => Ok(()),
         }
     }
 
     /// A packet that could not be decoded: silence of its length.
-    fn lost(&mut self, packet: &Packet) {
+    fn lost(&mut self, packet: &Packet) -> Result<(), Error> {
         let len = self.samples(packet.block_dur().get() as f64);
-        self.silence(len);
+        self.silence(len)
     }
 
-    fn silence(&mut self, len: u64) {
+    fn silence(&mut self, len: u64) -> Result<(), Error> {
         let start = self.len();
         let len = len.min(self.silence_left);
         self.silence_left -= len;
-        if self.channels.is_empty() {
+        if self.samples.channel_len() == 0 {
             self.owed += len;
         }
-        for channel in &mut self.channels {
-            channel.resize(channel.len().saturating_add(len as usize), 0.0);
-        }
+        self.samples.silence(len).map_err(|source| spool_failed(self.path, source))?;
         match self.damage.last_mut() {
             Some(last) if last.end >= start => last.end = start + len,
             _ => self.damage.push(start..start + len),
         }
+        Ok(())
     }
 
     /// Takes decoded samples in; `false` where they are of another kind than those before.
@@ -570,21 +592,19 @@ impl<'a> Collector<'a> {
         if buffer.frames() == 0 {
             return Ok(true);
         }
-        if self.channels.is_empty() {
+        if self.samples.channel_len() == 0 {
             check_shape(self.path, rate_hz, planes)?;
             self.sample_rate_hz = rate_hz;
-            self.channels = vec![vec![0.0; self.owed as usize]; planes];
+            self.samples.begin(planes, self.owed).map_err(|source| spool_failed(self.path, source))?;
             let shown_pts = packet.pts.saturating_add(packet.trim_start).get();
             self.first_pts = Some(shown_pts.saturating_sub(i64::try_from(self.owed).unwrap_or(i64::MAX)));
-        } else if rate_hz != self.sample_rate_hz || planes != self.channels.len() {
+        } else if rate_hz != self.sample_rate_hz || planes != self.samples.channel_len() {
             return Ok(false);
         }
         let frame_len = self.len().saturating_add(buffer.frames() as u64);
         self.budget.check(self.path, frame_len, planes, rate_hz)?;
         buffer.copy_to_vecs_planar::<f32>(&mut self.scratch);
-        for (channel, new) in self.channels.iter_mut().zip(&self.scratch) {
-            channel.extend_from_slice(new);
-        }
+        self.samples.extend(&self.scratch).map_err(|source| spool_failed(self.path, source))?;
         Ok(true)
     }
 
@@ -642,7 +662,7 @@ fn samples_of(media: u64, timescale: u32, sample_rate_hz: u32) -> u64 {
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }
 
-fn keep(mut channel: Vec<f32>, ranges: &[Range<u64>]) -> Vec<f32> {
+pub(super) fn keep(mut channel: Vec<f32>, ranges: &[Range<u64>]) -> Vec<f32> {
     let slice = |range: &Range<u64>| range.start as usize..range.end as usize;
     match ranges {
         [only] => {

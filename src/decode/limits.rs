@@ -1,13 +1,13 @@
 //! How much sound is taken in, and what is done about damage: the caller's choice.
 
 use crate::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What [`super::read_with`] puts up with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReadConfig {
-    /// Longest recording that is taken in, in seconds. Memory is limited with it, to that much stereo at 48 kHz: a recording
-    /// of more channels or a higher rate must be shorter. Default: 4 hours, longer than any recital, and 5.5 GB.
+    /// Longest recording that is taken in, in seconds. Size is limited with it, to that much stereo at 48 kHz: a recording
+    /// of more channels or a higher rate must be shorter. Default: 4 hours, longer than any recital, and 5.5 GB of samples.
     pub max_duration_s: f64,
     /// Damage that can be passed over.
     pub damage: Damage,
@@ -39,6 +39,38 @@ pub enum NonFinite {
     Refuse,
     /// They become zero, with a warning that names the first.
     Zero,
+}
+
+/// What is held in memory, and where the rest goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keep {
+    /// Samples, over all channels, up to which a recording is held in memory.
+    pub most_held_samples: usize,
+    /// Folder for temporary files without a name, which vanish with the program: four bytes for each sample of a long
+    /// recording that is not PCM in a WAV file. Default: the system's.
+    pub folder: Option<PathBuf>,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { most_held_samples: crate::sound::MOST_HELD_SAMPLES, folder: None }
+    }
+}
+
+impl Keep {
+    /// Everything in memory.
+    pub(super) fn all() -> Self {
+        Self { most_held_samples: usize::MAX, folder: None }
+    }
+
+    /// A file without a name.
+    #[cfg(feature = "files")]
+    pub(super) fn temporary(&self) -> std::io::Result<std::fs::File> {
+        match &self.folder {
+            Some(folder) => tempfile::tempfile_in(folder),
+            None => tempfile::tempfile(),
+        }
+    }
 }
 
 /// The rate and channels that [`ReadConfig::max_duration_s`] counts in: what phones and recorders write at most.

@@ -27,9 +27,25 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        Self::from_file(File::open(path)?)
+    }
+
+    pub(super) fn from_file(file: File) -> io::Result<Self> {
         let len = file.metadata()?.len();
         Ok(Self { bytes: Bytes::File(file), begin: 0, len, claimed_len: None, seekable: true, id3: vec![] })
+    }
+
+    /// The file itself and the byte in it that is this source's beginning; nothing where the bytes are in memory.
+    pub(super) fn into_file(self) -> Option<(File, u64)> {
+        match self.bytes {
+            Bytes::File(file) => Some((file, self.begin)),
+            Bytes::Memory(_) => None,
+        }
+    }
+
+    /// Whether the bytes are in a file.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.bytes, Bytes::File(_))
     }
 
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {

@@ -13,10 +13,11 @@
 //! Microsoft, `WAVEFORMATEXTENSIBLE`: samples are left-justified in their containers; EBU Tech 3306 (RF64), ITU-R BS.2088
 //! (BW64); Sony Pictures Digital, "Wave64 file format" (2003).
 
-use super::limits::{Budget, ReadConfig};
+use super::limits::{Budget, Keep, ReadConfig};
 use super::pcm::Coding;
 use super::source::{Source, field};
-use super::{Decoded, SourceFormat, check_shape, finish, refuse};
+use super::stored::Stored;
+use super::{About, Opened, SourceFormat, check_shape, finish, finish_stored, refuse};
 use crate::analysis::Warning;
 use crate::error::Error;
 use crate::metadata::{Chunk, Metadata, is_carried};
@@ -92,7 +93,13 @@ struct Header {
     len: u64,
 }
 
-pub(super) fn read(mut source: Source, path: &Path, kind: Kind, config: &ReadConfig) -> Result<Decoded, Error> {
+pub(super) fn read(
+    mut source: Source,
+    path: &Path,
+    kind: Kind,
+    config: &ReadConfig,
+    keep: &Keep,
+) -> Result<Opened, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     let malformed = |cause: &str| Error::Malformed {
         path: path.to_owned(),
@@ -132,16 +139,25 @@ pub(super) fn read(mut source: Source, path: &Path, kind: Kind, config: &ReadCon
     }
     damage.extend(found.damage);
 
-    let channels = samples(&mut source, coding, channel_len, data).map_err(io)?;
-    let source = SourceFormat {
+    let format_of_source = SourceFormat {
         container: container.to_owned(),
         codec: coding.name().to_owned(),
         bits_per_sample: (coding.format() != super::SampleFormat::Lossy).then_some(format.valid_bits),
         sample_format: coding.format(),
     };
     let warnings = damage.into_iter().map(|what| Warning::Damaged { what }).collect();
-    let decoded = finish(path, format.sample_rate_hz, channels, source, warnings, config)?;
-    Ok(Decoded { metadata: found.metadata, ..decoded })
+    let about = About { source: format_of_source, warnings, metadata: found.metadata };
+    let shape = (format.sample_rate_hz, channel_len);
+    if frame_len.saturating_mul(channel_len as u64) > keep.most_held_samples as u64 && source.is_file() {
+        // As many frames as the file has: a file that shrinks while it is read is told as such.
+        if let Some((file, begin)) = source.into_file() {
+            let only = std::iter::once(0..frame_len).collect();
+            return finish_stored(path, Stored::new(path, file, begin + data.start, coding, shape, only), about, config);
+        }
+        return Err(malformed("the WAV file cannot be read again"));
+    }
+    let channels = samples(&mut source, coding, channel_len, data).map_err(io)?;
+    finish(path, format.sample_rate_hz, channels, about, config)
 }
 
 fn container(source: &mut Source, kind: Kind) -> std::io::Result<&'static str> {

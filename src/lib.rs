@@ -100,6 +100,7 @@ pub mod error;
 pub mod units;
 pub mod audio;
 pub mod sound;
+mod threads;
 pub mod metadata;
 pub mod progress;
 #[cfg(feature = "decode")]

@@ -8,7 +8,10 @@ use crate::audio::Audio;
 use crate::error::Error;
 use crate::peaks::{self, Peak, PeakConfig};
 use crate::progress::{Observer, Stage};
+use crate::sound::Sound;
 use crate::stft::Stft;
+use crate::threads::map_all;
+use std::ops::Range;
 
 /// How peaks are linked.
 #[derive(Debug, Clone, PartialEq)]
@@ -187,19 +190,77 @@ pub fn follow(
     observer: &dyn Observer,
 ) -> Result<Partials, Error> {
     let frame_len = stft.frame_len(audio.sample_len());
+    let mut told = |done: usize| observer.progress(Stage::Partials, done as f64 / frame_len as f64);
+    follow_frames(audio, 0..frame_len, stft, peak_config, link_config, &mut told)
+}
+
+/// Frames whose peaks one thread finds at a time, and such chunks between one linking and the next.
+const CHUNK_FRAMES: usize = 256;
+const CHUNKS: usize = 8;
+
+/// The peaks of some frames, one after the other.
+#[derive(Debug, Default)]
+struct ChunkPeaks {
+    peaks: Vec<Peak>,
+    /// End of each frame's peaks.
+    ends: Vec<usize>,
+}
+
+/// Follows the partials in some frames of a recording; frames are then counted from the first of these. `go_on` hears how
+/// many are done, and stops the work with `false`.
+///
+/// # Errors
+/// [`Error::Cancelled`] when `go_on` says so; [`Error::Io`] where the samples cannot be read.
+pub fn follow_frames(
+    sound: &dyn Sound,
+    frames: Range<usize>,
+    stft: &Stft,
+    peak_config: &PeakConfig,
+    link_config: &LinkConfig,
+    go_on: &mut dyn FnMut(usize) -> bool,
+) -> Result<Partials, Error> {
+    let starts = frames.clone().step_by(CHUNK_FRAMES).collect::<Vec<_>>();
     let mut linker = Linker::new(link_config);
+    for batch in starts.chunks(CHUNKS) {
+        // Frames are independent of each other until they are linked.
+        let found = map_all(batch, |&start| {
+            chunk_peaks(sound, start..frames.end.min(start + CHUNK_FRAMES), stft, peak_config)
+        });
+        for (found, &start) in found.into_iter().zip(batch) {
+            if !go_on(start - frames.start) {
+                return Err(Error::Cancelled);
+            }
+            let found = found?;
+            let mut begin = 0;
+            for (n, &end) in found.ends.iter().enumerate() {
+                linker.frame((start - frames.start + n) as u32, &found.peaks[begin..end]);
+                begin = end;
+            }
+        }
+    }
+    Ok(linker.end(frames.len()))
+}
+
+fn chunk_peaks(
+    sound: &dyn Sound,
+    frames: Range<usize>,
+    stft: &Stft,
+    peak_config: &PeakConfig,
+) -> Result<ChunkPeaks, Error> {
+    let mut channels = Vec::new();
+    let end = (frames.end - 1) * stft.hop_samples() + stft.window_samples();
+    sound.read(frames.start * stft.hop_samples()..end.min(sound.sample_len()), &mut channels)?;
     let mut scratch = stft.scratch();
     let mut power = vec![0.0; stft.bin_len()];
     let mut peaks = Vec::new();
-    for frame in 0..frame_len {
-        if frame % 256 == 0 && !observer.progress(Stage::Partials, frame as f64 / frame_len as f64) {
-            return Err(Error::Cancelled);
-        }
-        stft.power(audio.channels(), frame, &mut scratch, &mut power);
+    let mut out = ChunkPeaks::default();
+    for n in 0..frames.len() {
+        stft.power(&channels, n, &mut scratch, &mut power);
         peaks::find(&power, stft.bin_hz(), peak_config, &mut peaks);
-        linker.frame(frame as u32, &peaks);
+        out.peaks.extend_from_slice(&peaks);
+        out.ends.push(out.peaks.len());
     }
-    Ok(linker.end(frame_len))
+    Ok(out)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::{Candidate, Weighing};
 use crate::evidence::Evidence;
 use crate::law::{Landing, Listened};
 use crate::onsets;
+use crate::threads::map_all;
 use nalgebra::{DMatrix, DVector};
 
 /// A pause between contacts after which the next one is a stroke of its own, in seconds.
@@ -288,7 +289,7 @@ impl<'a> Search<'a> {
             });
             groups.push(group);
         }
-        let nudged = super::map_all(&groups, |group| {
+        let nudged = map_all(&groups, |group| {
             let mut nudged = landings.to_vec();
             for &k in group {
                 nudged[k].rise_db += NUDGE_DB;
@@ -394,7 +395,7 @@ pub(crate) fn crossed(
     values: &[f64],
 ) -> Option<(Vec<f32>, [Vec<f32>; 2])> {
     let halves = [weighing.evidence.half(false), weighing.evidence.half(true)];
-    let landed = super::map_all(&halves, |half| land(weighing, half, listened, values, Effort::Full));
+    let landed = map_all(&halves, |half| land(weighing, half, listened, values, Effort::Full));
     let [first, second] = <[Option<Landed>; 2]>::try_from(landed).ok()?;
     let (first, second) = (first?.gain_db, second?.gain_db);
     let mut loss_by_note = weighing.null().loss_by_note;
@@ -443,7 +444,7 @@ pub(crate) fn search(weighing: &Weighing, laws: &[std::sync::Arc<dyn crate::law:
         }
     }
     let null = weighing.null().loss;
-    let costs = super::map_all(&trials, |(_, values, listened)| {
+    let costs = map_all(&trials, |(_, values, listened)| {
         let landed = land(weighing, &weighing.evidence, listened.as_ref(), values, Effort::Scouting);
         landed.map_or(f64::INFINITY, |l| {
             weighing.weigh(0, Vec::new(), l.gain_db).loss + LANDING_COST * l.landings.len() as f64
@@ -461,7 +462,7 @@ pub(crate) fn search(weighing: &Weighing, laws: &[std::sync::Arc<dyn crate::law:
         .collect::<Vec<_>>();
     // By partials that had no say: a law with less memory bends more easily to those that had.
     let total = |notes: &[f32]| notes.iter().map(|&l| f64::from(l)).sum::<f64>();
-    let crossings = super::map_all(&contenders, |&k| crossed(weighing, trials[k].2.as_ref(), &trials[k].1));
+    let crossings = map_all(&contenders, |&k| crossed(weighing, trials[k].2.as_ref(), &trials[k].1));
     let (best, (crossed_loss_by_note, halves_db)) = contenders
         .into_iter()
         .zip(crossings)

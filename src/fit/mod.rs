@@ -15,6 +15,7 @@ use crate::onsets::{self, Step, StepConfig};
 use crate::partials::Partials;
 use crate::progress::{Observer, Stage};
 use crate::stft::Stft;
+use crate::threads::map_all;
 use landings::Effort;
 use search::{Uniform, latin_hypercube, polish, position_of, trials, values_at};
 use std::collections::BTreeMap;
@@ -310,19 +311,6 @@ fn sum(values: &[f32]) -> f32 {
         }
     }
     lanes.iter().sum::<f32>() + rest
-}
-
-/// Runs `f` over `items`, on several threads where the feature allows, results in order.
-fn map_all<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
-    #[cfg(feature = "parallel")]
-    {
-        use rayon::prelude::*;
-        items.par_iter().map(f).collect()
-    }
-    #[cfg(not(feature = "parallel"))]
-    {
-        items.iter().map(f).collect()
-    }
 }
 
 /// What the search of one family came to.

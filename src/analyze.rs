@@ -16,10 +16,13 @@ use crate::onsets::{self, StepConfig};
 use crate::partials::{self, LinkConfig, Partials};
 use crate::peaks::PeakConfig;
 use crate::progress::{Observer, Stage};
+use crate::sound::{self, Sound};
 use crate::stft::{Stft, StftConfig};
 use crate::units;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub(crate) mod pieces;
 
 /// Everything that can be set, stage by stage. The defaults are what was measured to work.
 #[derive(Debug, Clone, Default)]
@@ -59,13 +62,21 @@ const CLIPPED_RUN: usize = 3;
 /// [`Error::Invalid`] for a setting out of its range, [`Error::Cancelled`] when the observer says so. A recording that
 /// does not tell is no error: [`Verdict::Undecided`].
 pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Result<Analysis, Error> {
+    if !sound::is_held(audio) {
+        // As it is analysed where it is not in memory: the same recording gives the same result.
+        return pieces::analyze(audio, config, observer);
+    }
+    whole(audio, config, observer)
+}
+
+fn whole(audio: &Audio, config: &Config, observer: &dyn Observer) -> Result<Analysis, Error> {
     let stft = Stft::new(&config.stft, f64::from(audio.sample_rate_hz()))?;
     let partials = partials::follow(audio, &stft, &config.peaks, &config.link, observer)?;
     let drive: Arc<[f32]> = law::drive(audio.channels()).into();
     let whole = weighing_of(&drive, drive.len(), &stft, &partials, &[], config);
     let warnings = warnings_of(audio);
     if whole.evidence.point_len() == 0 || config.fit.laws.is_empty() {
-        return Ok(nothing_to_weigh(audio, &stft, &partials, warnings));
+        return Ok(nothing_to_weigh(input_of(audio), &stft, &partials, warnings));
     }
     // A long recording tells its law in its beginning; a law's state needs the first sample, so it is always that end.
     let beginning = |seconds: f64| {
@@ -79,27 +90,11 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
         (searched_len < drive.len()).then(|| weighing_of(&drive, searched_len, &stft, &searched_partials, &[], config));
     let weighing = shorter.as_ref().unwrap_or(&whole);
     if weighing.evidence.point_len() == 0 {
-        return Ok(nothing_to_weigh(audio, &stft, &partials, warnings));
+        return Ok(nothing_to_weigh(input_of(audio), &stft, &partials, warnings));
     }
-    let search = fit::search(weighing, &scout, &config.fit, observer)?;
-    if !observer.progress(Stage::Verdict, 0.0) {
-        return Err(Error::Cancelled);
-    }
-    // Cut again with the best gain removed, then settle the constants on those cuts.
-    let cut_gain_db = &search.candidates[0].gain_db;
-    let again = weighing_of(&drive, searched_len, &stft, &searched_partials, cut_gain_db, config);
-    let best = fit::settle(&again, &search, &config.fit);
-    let mut candidates = vec![weighing.weigh(best.law_index, best.values.clone(), best.gain_db.clone())];
-    candidates.extend(search.candidates);
-    let mut weight = verdict::weigh(weighing, &candidates, &config.verdict);
-    if !observer.progress(Stage::Verdict, 0.5) {
-        return Err(Error::Cancelled);
-    }
-    // A law with a ceiling has to be better than all that can be run backwards.
-    let ceiling = landings::search(weighing, &config.fit.laws).filter(|ceiling| ceiling.cost < candidates[0].loss);
-    if !observer.progress(Stage::Verdict, 0.7) {
-        return Err(Error::Cancelled);
-    }
+    let cut_again = |gain_db: &[f32]| weighing_of(&drive, searched_len, &stft, &searched_partials, gain_db, config);
+    let Told { best, mut candidates, mut weight, ceiling, families } =
+        tell(weighing, &scout, cut_again, config, observer)?;
     // From here on the whole recording.
     let null = whole.null();
     let law_index = ceiling.as_ref().map_or(best.law_index, |c| c.candidate.law_index);
@@ -167,19 +162,76 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
         gain_curve,
         partials: summary_of(&partials, &decays),
         decays,
-        families: search
-            .families
-            .iter()
-            .map(|f| FamilyReport {
-                law: config.fit.laws[f.best.law_index].name().to_owned(),
-                j: f.best.loss_by_note.iter().map(|&l| f64::from(l)).sum::<f64>()
-                    / weighing.evidence.point_len() as f64,
-                evaluation_len: f.evaluation_len,
-                termination: f.termination.clone(),
-            })
-            .collect(),
+        families,
         warnings,
     })
+}
+
+/// As [`analyze`], of a recording that need not be in memory.
+///
+/// A short recording ([`sound::is_held`]) is worked on as a whole: the result is that of [`analyze`]. Of a long one, the
+/// beginning ([`FitConfig::search_s`]) tells the law; the law is then followed from the first sample to the last, its state
+/// carried along, and the decays are weighed in pieces. Memory does not grow with its length, but for the results: a few
+/// numbers for each frame, and one entry for each event and decay.
+///
+/// # Errors
+/// As [`analyze`]; [`Error::Io`] where the samples cannot be read.
+pub fn analyze_sound(sound: &dyn Sound, config: &Config, observer: &dyn Observer) -> Result<Analysis, Error> {
+    if sound::is_held(sound) {
+        return analyze(&sound::held(sound, 0..sound.sample_len())?, config, observer);
+    }
+    pieces::analyze(sound, config, observer)
+}
+
+/// What the beginning of a recording told.
+struct Told {
+    /// The best law that can be run backwards, its constants settled.
+    best: Candidate,
+    /// That one first, then all that were kept.
+    candidates: Vec<Candidate>,
+    weight: Weight,
+    /// The law with a ceiling that is better than all of them.
+    ceiling: Option<landings::CeilingFit>,
+    families: Vec<FamilyReport>,
+}
+
+/// Searches the laws, and weighs what was found. `cut_again` lays out the beginning once more, with a gain removed.
+fn tell(
+    weighing: &Weighing,
+    scout: &Weighing,
+    cut_again: impl Fn(&[f32]) -> Weighing,
+    config: &Config,
+    observer: &dyn Observer,
+) -> Result<Told, Error> {
+    let search = fit::search(weighing, scout, &config.fit, observer)?;
+    if !observer.progress(Stage::Verdict, 0.0) {
+        return Err(Error::Cancelled);
+    }
+    // Cut again with the best gain removed, then settle the constants on those cuts.
+    let again = cut_again(&search.candidates[0].gain_db);
+    let best = fit::settle(&again, &search, &config.fit);
+    let mut candidates = vec![weighing.weigh(best.law_index, best.values.clone(), best.gain_db.clone())];
+    candidates.extend(search.candidates);
+    let weight = verdict::weigh(weighing, &candidates, &config.verdict);
+    if !observer.progress(Stage::Verdict, 0.5) {
+        return Err(Error::Cancelled);
+    }
+    // A law with a ceiling has to be better than all that can be run backwards.
+    let ceiling = landings::search(weighing, &config.fit.laws).filter(|ceiling| ceiling.cost < candidates[0].loss);
+    if !observer.progress(Stage::Verdict, 0.7) {
+        return Err(Error::Cancelled);
+    }
+    let families = search
+        .families
+        .iter()
+        .map(|f| FamilyReport {
+            law: config.fit.laws[f.best.law_index].name().to_owned(),
+            j: f.best.loss_by_note.iter().map(|&l| f64::from(l)).sum::<f64>() / weighing.evidence.point_len() as f64,
+            evaluation_len: f.evaluation_len,
+            termination: f.termination.clone(),
+        })
+        .collect();
+    Ok(Told { best, candidates, weight, ceiling, families })
 }
 
 fn weighing_of(
@@ -210,16 +262,10 @@ fn curves_of(
     whole: &Weighing,
     config: &Config,
 ) -> BTreeMap<usize, Vec<f64>> {
-    let mut times_picked = BTreeMap::new();
-    for &pick in &weight.picks {
-        *times_picked.entry(pick).or_insert(0usize) += 1;
-    }
-    let mut picks = times_picked.into_iter().collect::<Vec<_>>();
-    picks.sort_by_key(|&(pick, times)| (std::cmp::Reverse(times), pick));
-    picks.truncate(MOST_CURVES);
+    let picks = most_picked(weight, MOST_CURVES);
     picks
         .into_iter()
-        .map(|(pick, _)| {
+        .map(|pick| {
             let candidate = &candidates[pick];
             if candidate.gain_db.len() == whole.frame_len() {
                 return (pick, centred(&candidate.gain_db));
@@ -230,49 +276,84 @@ fn curves_of(
         .collect()
 }
 
+/// The candidates that the resamples picked most often, at most so many.
+fn most_picked(weight: &Weight, most: usize) -> Vec<usize> {
+    let mut times_picked = BTreeMap::new();
+    for &pick in &weight.picks {
+        *times_picked.entry(pick).or_insert(0usize) += 1;
+    }
+    let mut picks = times_picked.into_iter().collect::<Vec<_>>();
+    picks.sort_by_key(|&(pick, times)| (std::cmp::Reverse(times), pick));
+    picks.into_iter().take(most).map(|(pick, _)| pick).collect()
+}
+
 /// Curves kept for the band: rarer picks do not move its edges, and each costs a run over the recording.
 const MOST_CURVES: usize = 60;
 
-fn input_of(audio: &Audio) -> InputSummary {
+fn input_of(sound: &dyn Sound) -> InputSummary {
     InputSummary {
-        sample_rate_hz: audio.sample_rate_hz(),
-        channel_len: audio.channels().len(),
-        sample_len: audio.sample_len(),
-        duration_s: audio.duration_s(),
+        sample_rate_hz: sound.sample_rate_hz(),
+        channel_len: sound.channel_len(),
+        sample_len: sound.sample_len(),
+        duration_s: sound.duration_s(),
     }
 }
 
 fn warnings_of(audio: &Audio) -> Vec<Warning> {
+    let mut clipped = Clipped::default();
+    clipped.hear(audio.channels());
+    warnings_about(audio, clipped)
+}
+
+fn warnings_about(sound: &dyn Sound, clipped: Clipped) -> Vec<Warning> {
     let mut out = Vec::new();
-    if audio.duration_s() < SHORT_S {
-        out.push(Warning::Short { duration_s: audio.duration_s() });
+    if sound.duration_s() < SHORT_S {
+        out.push(Warning::Short { duration_s: sound.duration_s() });
     }
-    let sample_len = audio.channels().iter().map(|c| clipped_len(c)).sum();
+    let sample_len = clipped.sample_len();
     if sample_len > 0 {
         out.push(Warning::Clipped { sample_len });
     }
     out
 }
 
-/// Samples in runs at full scale.
-fn clipped_len(channel: &[f32]) -> usize {
-    let mut total = 0;
-    let mut run = 0;
-    for x in channel.iter().chain(std::iter::once(&0.0)) {
-        if x.abs() >= FULL_SCALE {
-            run += 1;
-        } else {
-            total += if run >= CLIPPED_RUN { run } else { 0 };
-            run = 0;
+/// Counts samples in runs at full scale, block by block.
+#[derive(Debug, Default)]
+struct Clipped {
+    total: usize,
+    /// Length of the run that each channel ends with.
+    run: Vec<usize>,
+}
+
+impl Clipped {
+    fn hear(&mut self, channels: &[Vec<f32>]) {
+        self.run.resize(channels.len(), 0);
+        for (run, channel) in self.run.iter_mut().zip(channels) {
+            for x in channel {
+                if x.abs() >= FULL_SCALE {
+                    *run += 1;
+                } else if *run > 0 {
+                    self.total += counted(*run);
+                    *run = 0;
+                }
+            }
         }
     }
-    total
+
+    fn sample_len(&self) -> usize {
+        self.total + self.run.iter().map(|&run| counted(run)).sum::<usize>()
+    }
+}
+
+/// What a run of samples at full scale counts.
+fn counted(run: usize) -> usize {
+    if run >= CLIPPED_RUN { run } else { 0 }
 }
 
 /// What is left to say where no decay could be followed.
-fn nothing_to_weigh(audio: &Audio, stft: &Stft, partials: &Partials, warnings: Vec<Warning>) -> Analysis {
+fn nothing_to_weigh(input: InputSummary, stft: &Stft, partials: &Partials, warnings: Vec<Warning>) -> Analysis {
     Analysis {
-        input: input_of(audio),
+        input,
         verdict: Verdict::Undecided { reason: "no partial rings long enough to show its decay".to_owned() },
         evidence: EvidenceSummary {
             j_without_gain: 0.0,

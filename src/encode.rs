@@ -74,46 +74,115 @@ pub fn write_wav(writer: impl Write, audio: &Audio, bits: BitDepth) -> io::Resul
 /// # Errors
 /// As [`write_wav`].
 pub fn write_wav_with(
-    mut writer: impl Write,
+    writer: impl Write,
     audio: &Audio,
     bits: BitDepth,
     metadata: &Metadata,
 ) -> io::Result<Written> {
     let channels = audio.channels();
-    let header = header(channels.len(), audio.sample_rate_hz(), audio.sample_len(), bits, metadata)?;
-    writer.write_all(&header)?;
+    let shape = Shape {
+        sample_rate_hz: audio.sample_rate_hz(),
+        channel_len: channels.len(),
+        sample_len: audio.sample_len(),
+        is_on_16_bit_grid: bits == BitDepth::Int16 && is_on_grid(channels, 16),
+    };
+    let mut wav = WavWriter::new(writer, shape, bits, metadata)?;
+    wav.push(&channels.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+    wav.finish(metadata)
+}
 
-    let is_dithered = bits == BitDepth::Int16 && !is_on_grid(channels, 16);
-    let mut dither = is_dithered.then(|| ChaCha8Rng::seed_from_u64(DITHER_SEED));
-    let mut written = Written::default();
-    let mut block = Vec::with_capacity(BLOCK_FRAMES * channels.len() * bits.sample_bytes());
-    for start in (0..audio.sample_len()).step_by(BLOCK_FRAMES) {
-        block.clear();
-        for n in start..audio.sample_len().min(start + BLOCK_FRAMES) {
-            for channel in channels {
-                let x = channel[n];
+/// What has to be known of a recording before its first sample is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Samples per second.
+    pub sample_rate_hz: u32,
+    /// Channels.
+    pub channel_len: usize,
+    /// Samples in each channel.
+    pub sample_len: usize,
+    /// Whether every sample is a 16-bit value already ([`is_on_16_bit_grid`]): 16-bit files then need no dither.
+    pub is_on_16_bit_grid: bool,
+}
+
+/// Writes a WAV file block by block, front to back: the same bytes as [`write_wav_with`] writes of the whole.
+#[derive(Debug)]
+pub struct WavWriter<W> {
+    writer: W,
+    bits: BitDepth,
+    shape: Shape,
+    dither: Option<ChaCha8Rng>,
+    written: Written,
+    block: Vec<u8>,
+}
+
+impl<W: Write> WavWriter<W> {
+    /// Writes what comes before the samples.
+    ///
+    /// # Errors
+    /// Whatever the writer says.
+    pub fn new(mut writer: W, shape: Shape, bits: BitDepth, metadata: &Metadata) -> io::Result<Self> {
+        writer.write_all(&header(shape.channel_len, shape.sample_rate_hz, shape.sample_len, bits, metadata)?)?;
+        let is_dithered = bits == BitDepth::Int16 && !shape.is_on_16_bit_grid;
+        let dither = is_dithered.then(|| ChaCha8Rng::seed_from_u64(DITHER_SEED));
+        Ok(Self { writer, bits, shape, dither, written: Written::default(), block: Vec::new() })
+    }
+
+    /// Writes samples: one slice a channel, all of one length.
+    ///
+    /// # Errors
+    /// Whatever the writer says.
+    pub fn push(&mut self, channels: &[impl AsRef<[f32]>]) -> io::Result<()> {
+        let sample_len = channels.iter().map(|c| c.as_ref().len()).min().unwrap_or(0);
+        for start in (0..sample_len).step_by(BLOCK_FRAMES) {
+            let end = sample_len.min(start + BLOCK_FRAMES);
+            let planes = channels.iter().map(|c| &c.as_ref()[start..end]).collect::<Vec<_>>();
+            self.block.clear();
+            self.convert(&planes);
+            self.writer.write_all(&self.block)?;
+        }
+        Ok(())
+    }
+
+    fn convert(&mut self, planes: &[&[f32]]) {
+        let Self { bits, dither, written, block, .. } = self;
+        for n in 0..planes.first().map_or(0, |plane| plane.len()) {
+            for plane in planes {
+                let x = plane[n];
                 match bits {
                     BitDepth::Float32 => block.extend(x.to_le_bytes()),
                     BitDepth::Int16 => {
                         let dither = dither.as_mut().map_or(0.0, triangular);
-                        let value = quantized(x, 16, dither, &mut written);
+                        let value = quantized(x, 16, dither, written);
                         block.extend((value as i16).to_le_bytes());
                     }
                     BitDepth::Int24 => {
-                        let value = quantized(x, 24, 0.0, &mut written);
+                        let value = quantized(x, 24, 0.0, written);
                         block.extend(&value.to_le_bytes()[..3]);
                     }
                 }
             }
         }
-        writer.write_all(&block)?;
     }
-    if !(audio.sample_len() * channels.len() * bits.sample_bytes()).is_multiple_of(2) {
-        writer.write_all(&[0])?;
+
+    /// Writes what comes behind the samples; `metadata` as for [`WavWriter::new`].
+    ///
+    /// # Errors
+    /// Whatever the writer says.
+    pub fn finish(mut self, metadata: &Metadata) -> io::Result<Written> {
+        let Shape { sample_len, channel_len, .. } = self.shape;
+        if !(sample_len * channel_len * self.bits.sample_bytes()).is_multiple_of(2) {
+            self.writer.write_all(&[0])?;
+        }
+        self.writer.write_all(&chunks_bytes(&metadata.after))?;
+        self.writer.flush()?;
+        Ok(self.written)
     }
-    writer.write_all(&chunks_bytes(&metadata.after))?;
-    writer.flush()?;
-    Ok(written)
+}
+
+/// Whether every sample is exactly a 16-bit integer.
+#[must_use]
+pub fn is_on_16_bit_grid(channels: &[Vec<f32>]) -> bool {
+    is_on_grid(channels, 16)
 }
 
 /// A size field that says "see the ds64 chunk".

@@ -130,7 +130,8 @@ pub mod report;
 pub mod encode;
 
 pub use analysis::{Analysis, Verdict};
-pub use analyze::{Config, analyze};
+pub use analyze::{Config, analyze, analyze_sound};
 pub use audio::Audio;
 pub use error::Error;
-pub use restore::{Restored, restore};
+pub use restore::{Restored, restore, restore_sound};
+pub use sound::Sound;

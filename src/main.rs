@@ -71,9 +71,12 @@ fn foretell(input: &Path, outputs: &Outputs) -> Result<(), Failure> {
 fn analyze(plan: &AnalyzePlan, name: Option<&str>) -> Result<(), Failure> {
     plan.outputs.check(&plan.input)?;
     let progress = Progress::new(plan.voice, name);
-    let recording = input::read(&plan.input, &plan.reading)?;
+    let recording = match cli::long::open(&plan.input, &plan.reading, &plan.outputs)? {
+        Ok(recording) => recording,
+        Err(long) => return cli::long::analyze(plan, &long, &progress),
+    };
     let microphone = plan.outputs.microphone(&recording.audio)?;
-    let analysis = engine::analyze(&recording, &plan.config, &progress)?;
+    let analysis = engine::analyze((&recording).into(), &plan.config, &progress)?;
     progress.finish();
     let findings = Findings { input: &plan.input, recording: &recording, analysis: &analysis, result: None };
     plan.outputs.write(&findings, microphone)?;
@@ -85,9 +88,12 @@ fn analyze(plan: &AnalyzePlan, name: Option<&str>) -> Result<(), Failure> {
 fn restore(plan: &RestorePlan, name: Option<&str>) -> Result<(), Failure> {
     plan.outputs.check(&plan.input)?;
     let progress = Progress::new(plan.voice, name);
-    let recording = input::read(&plan.input, &plan.reading)?;
+    let recording = match cli::long::open(&plan.input, &plan.reading, &plan.outputs)? {
+        Ok(recording) => recording,
+        Err(long) => return cli::long::restore(plan, &long, &progress),
+    };
     let microphone = plan.outputs.microphone(&recording.audio)?;
-    let answer = engine::answer(&recording, plan, &progress)?;
+    let answer = engine::answer((&recording).into(), plan, &progress)?;
     let (analysis, source) = (&answer.analysis, answer.source);
     if let (Verdict::Undecided { reason }, false) = (&analysis.verdict, source.is_given()) {
         progress.finish();
@@ -100,7 +106,7 @@ fn restore(plan: &RestorePlan, name: Option<&str>) -> Result<(), Failure> {
     }
     let restored = engine::restore(&recording.audio, &answer, plan.level())?;
     progress.finish();
-    let result = Deliverable { restored: &restored, source, output: &plan.output, bits: plan.bits };
+    let result = Deliverable { restored: &restored, blocks: None, source, output: &plan.output, bits: plan.bits };
     let findings = Findings { input: &plan.input, recording: &recording, analysis, result: Some(result) };
     plan.outputs.write(&findings, microphone)?;
     tell_what_was_tried(&findings, plan.voice);
@@ -112,14 +118,14 @@ fn plot(plan: &PlotPlan) -> Result<(), Failure> {
     plan.outputs.check(&plan.input)?;
     let progress = Progress::new(plan.voice, None);
     let recording = input::read(&plan.input, &agcfix::decode::ReadConfig::default())?;
-    let analysis = engine::analyze(&recording, &agcfix::Config::default(), &progress)?;
+    let analysis = engine::analyze((&recording).into(), &agcfix::Config::default(), &progress)?;
     progress.finish();
     let findings = Findings { input: &plan.input, recording: &recording, analysis: &analysis, result: None };
     plan.outputs.write(&findings, None)
 }
 
 /// The laws that were tried, for those who asked to hear more.
-fn tell_what_was_tried(findings: &Findings<'_>, voice: Voice) {
+pub(crate) fn tell_what_was_tried(findings: &Findings<'_>, voice: Voice) {
     if voice == Voice::Verbose {
         for family in &findings.analysis.families {
             let (law, j, tries, end) = (&family.law, family.j, family.evaluation_len, &family.termination);

@@ -16,9 +16,14 @@ use crate::analyze::Config;
 use crate::audio::Audio;
 use crate::error::Error;
 use crate::law::{self, Direction, Law, LawFit};
+use crate::sound;
 use crate::units::{amplitude_from_db, db_from_amplitude};
 use ebur128::{EbuR128, Mode};
 use std::sync::Arc;
+
+mod blocks;
+
+pub use blocks::{Restoration, curve_of_law, restore_sound};
 
 /// Highest true peak of a restored recording, in dBTP. Source: EBU R 128, maximum permitted true peak level in production.
 pub const MAX_TRUE_PEAK_DBTP: f64 = -1.0;
@@ -83,12 +88,19 @@ pub enum Trust {
 /// [`Error::Invalid`] where the analysis names a law that the configuration does not have, or belongs to another
 /// recording.
 pub fn restore(audio: &Audio, analysis: &Analysis, config: &Config) -> Result<Restored, Error> {
-    let is_undone = match analysis.verdict {
-        Verdict::Agc => true,
-        Verdict::Undecided { .. } => config.restore.trust == Trust::Caller,
-        Verdict::None => false,
-    };
-    if !is_undone {
+    if !sound::is_held(audio) {
+        // As it is restored where it is not in memory: in pieces, where the law has landings.
+        let restoration = restore_sound(audio, analysis, config, &())?;
+        let mut channels = vec![Vec::with_capacity(audio.sample_len()); audio.channels().len()];
+        restoration.blocks(&mut |block| {
+            channels.iter_mut().zip(block).for_each(|(channel, block)| channel.extend_from_slice(block));
+            Ok(())
+        })?;
+        let Restoration { overall_gain_db, true_peak_dbtp, .. } = restoration;
+        let audio = Audio::new(audio.sample_rate_hz(), channels)?;
+        return Ok(Restored { audio, overall_gain_db, true_peak_dbtp });
+    }
+    if !is_undone(analysis, config) {
         return set_level(audio.sample_rate_hz(), audio.channels().to_vec(), Level::Keep);
     }
     let gain = match &analysis.law {
@@ -98,16 +110,28 @@ pub fn restore(audio: &Audio, analysis: &Analysis, config: &Config) -> Result<Re
     set_level(audio.sample_rate_hz(), apply_gain(audio, &gain)?, config.restore.level)
 }
 
+fn is_undone(analysis: &Analysis, config: &Config) -> bool {
+    match analysis.verdict {
+        Verdict::Agc => true,
+        Verdict::Undecided { .. } => config.restore.trust == Trust::Caller,
+        Verdict::None => false,
+    }
+}
+
+fn law_named<'a>(fit: &LawFit, laws: &'a [Arc<dyn Law>]) -> Result<&'a Arc<dyn Law>, Error> {
+    laws.iter().find(|law| law.name() == fit.name).ok_or_else(|| Error::Invalid {
+        what: "law".to_owned(),
+        cause: format!("none is called {}", fit.name),
+        remedy: "name one of the configuration's laws".to_owned(),
+    })
+}
+
 /// The device's gain at every sample, from its law; its median over the recording is 1.
 ///
 /// # Errors
 /// [`Error::Invalid`] where `laws` does not have the law that `fit` names.
 pub fn gain_of_law(audio: &Audio, fit: &LawFit, laws: &[Arc<dyn Law>]) -> Result<Vec<f32>, Error> {
-    let law = laws.iter().find(|law| law.name() == fit.name).ok_or_else(|| Error::Invalid {
-        what: "law".to_owned(),
-        cause: format!("none is called {}", fit.name),
-        remedy: "name one of the configuration's laws".to_owned(),
-    })?;
+    let law = law_named(fit, laws)?;
     let drive = law::drive(audio.channels());
     let rate_hz = f64::from(audio.sample_rate_hz());
     let landed = || Some(law.listen(&drive, rate_hz)?.landed_marks(&fit.values(), &fit.landings));
@@ -140,25 +164,32 @@ pub fn apply_gain(audio: &Audio, device_gain: &[f32]) -> Result<Vec<Vec<f32>>, E
             remedy: "give one gain per sample".to_owned(),
         });
     }
+    let mut channels = audio.channels().to_vec();
+    divide(&mut channels, device_gain, 0)?;
+    Ok(channels)
+}
+
+/// Divides a block that begins with sample `start`.
+fn divide(channels: &mut [Vec<f32>], device_gain: &[f32], start: usize) -> Result<(), Error> {
     if let Some((n, gain)) = device_gain.iter().enumerate().find(|(_, gain)| !gain.is_normal() || **gain <= 0.0) {
         return Err(Error::Invalid {
             what: "gain".to_owned(),
-            cause: format!("the gain of sample {n} is {gain}"),
+            cause: format!("the gain of sample {} is {gain}", start + n),
             remedy: "a gain must be positive and finite".to_owned(),
         });
     }
-    let divide = |channel: &Vec<f32>| channel.iter().zip(device_gain).map(|(y, gain)| y / gain).collect();
-    let channels: Vec<Vec<f32>> = audio.channels().iter().map(divide).collect();
-    for (c, channel) in channels.iter().enumerate() {
+    for (c, channel) in channels.iter_mut().enumerate() {
+        channel.iter_mut().zip(device_gain).for_each(|(y, gain)| *y /= gain);
         if let Some(n) = channel.iter().position(|x| !x.is_finite()) {
+            let (gain, n) = (device_gain[n], start + n);
             return Err(Error::Invalid {
                 what: "gain".to_owned(),
-                cause: format!("undoing the gain of {} at sample {n} of channel {c} overflows", device_gain[n]),
+                cause: format!("undoing the gain of {gain} at sample {n} of channel {c} overflows"),
                 remedy: "a device's gain stays within some ±60 dB".to_owned(),
             });
         }
     }
-    Ok(channels)
+    Ok(())
 }
 
 /// Applies the overall constant.
@@ -167,16 +198,26 @@ pub fn apply_gain(audio: &Audio, device_gain: &[f32]) -> Result<Vec<Vec<f32>>, E
 /// [`Error::Invalid`] as [`Audio::new`], and where the meter refuses the recording.
 pub fn set_level(sample_rate_hz: u32, mut channels: Vec<Vec<f32>>, level: Level) -> Result<Restored, Error> {
     let peak_dbtp = true_peak_dbtp(sample_rate_hz, &channels)?;
+    let overall_gain_db = overall_gain_db(peak_dbtp, level);
+    turn_down(&mut channels, overall_gain_db);
+    let audio = Audio::new(sample_rate_hz, channels)?;
+    Ok(Restored { audio, overall_gain_db, true_peak_dbtp: peak_dbtp + overall_gain_db })
+}
+
+/// The overall constant for a true peak.
+fn overall_gain_db(peak_dbtp: f64, level: Level) -> f64 {
     let is_turned_down = level == Level::KeepBelowMinusOneDbtp && peak_dbtp > MAX_TRUE_PEAK_DBTP;
-    let overall_gain_db = if is_turned_down { MAX_TRUE_PEAK_DBTP - TRUE_PEAK_MARGIN_DB - peak_dbtp } else { 0.0 };
-    if is_turned_down {
+    if is_turned_down { MAX_TRUE_PEAK_DBTP - TRUE_PEAK_MARGIN_DB - peak_dbtp } else { 0.0 }
+}
+
+/// Applies it; the result is as good as bit-identical where it is 0.
+fn turn_down(channels: &mut [Vec<f32>], overall_gain_db: f64) {
+    if overall_gain_db < 0.0 {
         let factor = amplitude_from_db(overall_gain_db);
         for x in channels.iter_mut().flatten() {
             *x = (f64::from(*x) * factor) as f32;
         }
     }
-    let audio = Audio::new(sample_rate_hz, channels)?;
-    Ok(Restored { audio, overall_gain_db, true_peak_dbtp: peak_dbtp + overall_gain_db })
 }
 
 /// True peak over all channels, in dBTP; minus infinity for silence.
@@ -186,27 +227,61 @@ pub fn set_level(sample_rate_hz: u32, mut channels: Vec<Vec<f32>>, level: Level)
 /// # Errors
 /// [`Error::Invalid`] where the meter refuses rate or channels.
 pub fn true_peak_dbtp(sample_rate_hz: u32, channels: &[Vec<f32>]) -> Result<f64, Error> {
-    let refused = |error: ebur128::Error| Error::Invalid {
+    let mut meter = Meter::new(sample_rate_hz, channels.len())?;
+    meter.hear(channels)?;
+    meter.finish()
+}
+
+/// Measures a true peak block by block.
+struct Meter {
+    meter: EbuR128,
+    channel_len: usize,
+    sample_rate_hz: u32,
+    sample_peak: f32,
+}
+
+impl Meter {
+    fn new(sample_rate_hz: u32, channel_len: usize) -> Result<Self, Error> {
+        let meter = EbuR128::new(channel_len as u32, sample_rate_hz, Mode::TRUE_PEAK);
+        let meter = meter.map_err(|error| refused(error, channel_len, sample_rate_hz))?;
+        Ok(Self { meter, channel_len, sample_rate_hz, sample_peak: 0.0 })
+    }
+
+    fn hear(&mut self, channels: &[Vec<f32>]) -> Result<(), Error> {
+        let sample_len = channels.iter().map(Vec::len).min().unwrap_or(0);
+        for start in (0..sample_len).step_by(METER_BLOCK_SAMPLES) {
+            let end = sample_len.min(start + METER_BLOCK_SAMPLES);
+            let block: Vec<&[f32]> = channels.iter().map(|channel| &channel[start..end]).collect();
+            self.add(&block)?;
+        }
+        self.sample_peak = channels.iter().flatten().fold(self.sample_peak, |peak, x| peak.max(x.abs()));
+        Ok(())
+    }
+
+    fn add(&mut self, block: &[&[f32]]) -> Result<(), Error> {
+        let added = self.meter.add_frames_planar_f32(block);
+        added.map_err(|error| refused(error, self.channel_len, self.sample_rate_hz))
+    }
+
+    fn finish(mut self) -> Result<f64, Error> {
+        let silence = [0f32; METER_TAIL_SAMPLES];
+        self.add(&vec![&silence[..]; self.channel_len])?;
+        let mut peak = 0f64;
+        for c in 0..self.channel_len as u32 {
+            let of_channel = self.meter.true_peak(c);
+            peak = peak.max(of_channel.map_err(|error| refused(error, self.channel_len, self.sample_rate_hz))?);
+        }
+        // The interpolation is not exact: it can fall short of the samples themselves.
+        Ok(db_from_amplitude(peak.max(f64::from(self.sample_peak))))
+    }
+}
+
+fn refused(error: ebur128::Error, channel_len: usize, sample_rate_hz: u32) -> Error {
+    Error::Invalid {
         what: "true peak".to_owned(),
-        cause: format!("the meter does not take {} channels at {sample_rate_hz} Hz: {error}", channels.len()),
+        cause: format!("the meter does not take {channel_len} channels at {sample_rate_hz} Hz: {error}"),
         remedy: "give 1 to 8 channels of equal length at 8000 to 192000 Hz".to_owned(),
-    };
-    let mut meter = EbuR128::new(channels.len() as u32, sample_rate_hz, Mode::TRUE_PEAK).map_err(refused)?;
-    let sample_len = channels.iter().map(Vec::len).min().unwrap_or(0);
-    for start in (0..sample_len).step_by(METER_BLOCK_SAMPLES) {
-        let end = sample_len.min(start + METER_BLOCK_SAMPLES);
-        let block: Vec<&[f32]> = channels.iter().map(|channel| &channel[start..end]).collect();
-        meter.add_frames_planar_f32(&block).map_err(refused)?;
     }
-    let silence = [0f32; METER_TAIL_SAMPLES];
-    meter.add_frames_planar_f32(&vec![&silence[..]; channels.len()]).map_err(refused)?;
-    let mut peak = 0f64;
-    for c in 0..channels.len() as u32 {
-        peak = peak.max(meter.true_peak(c).map_err(refused)?);
-    }
-    // The interpolation is not exact: it can fall short of the samples themselves.
-    let sample_peak = channels.iter().flatten().fold(0f32, |peak, x| peak.max(x.abs()));
-    Ok(db_from_amplitude(peak.max(f64::from(sample_peak))))
 }
 
 /// A gain curve at every sample, as amplitude factors: monotone cubic interpolation in dB, edges held.
@@ -220,21 +295,41 @@ pub fn true_peak_dbtp(sample_rate_hz: u32, channels: &[Vec<f32>]) -> Result<f64,
 /// # Errors
 /// [`Error::Invalid`] where the curve is empty, its hop is not positive, a value is not finite, or one is beyond ±200 dB.
 pub fn gain_at_samples(curve: &GainCurve, sample_rate_hz: u32, sample_len: usize) -> Result<Vec<f32>, Error> {
-    check_curve(curve)?;
-    let invalid = |cause: String, remedy: &str| {
-        Err(Error::Invalid { what: "gain curve".to_owned(), cause, remedy: remedy.to_owned() })
-    };
-    if sample_rate_hz == 0 {
-        return invalid("a sample rate of 0".to_owned(), "give the recording's rate");
+    let curve = Curve::new(curve, sample_rate_hz)?;
+    Ok((0..sample_len).map(|n| curve.at(n)).collect())
+}
+
+/// A gain curve that can be asked for any sample.
+#[derive(Debug)]
+struct Curve {
+    gain_db: Vec<f64>,
+    slopes: Vec<f64>,
+    step_per_sample: f64,
+    start: f64,
+}
+
+impl Curve {
+    fn new(curve: &GainCurve, sample_rate_hz: u32) -> Result<Self, Error> {
+        check_curve(curve)?;
+        if sample_rate_hz == 0 {
+            return Err(Error::Invalid {
+                what: "gain curve".to_owned(),
+                cause: "a sample rate of 0".to_owned(),
+                remedy: "give the recording's rate".to_owned(),
+            });
+        }
+        Ok(Self {
+            slopes: monotone_slopes(&curve.gain_db),
+            gain_db: curve.gain_db.clone(),
+            step_per_sample: 1.0 / (f64::from(sample_rate_hz) * curve.hop_s),
+            start: curve.start_s / curve.hop_s,
+        })
     }
-    let step_per_sample = 1.0 / (f64::from(sample_rate_hz) * curve.hop_s);
-    let start = curve.start_s / curve.hop_s;
-    let slopes = monotone_slopes(&curve.gain_db);
-    let at = |n: usize| {
-        let position = n as f64 * step_per_sample - start;
-        amplitude_from_db(hermite(&curve.gain_db, &slopes, position)) as f32
-    };
-    Ok((0..sample_len).map(at).collect())
+
+    fn at(&self, n: usize) -> f32 {
+        let position = n as f64 * self.step_per_sample - self.start;
+        amplitude_from_db(hermite(&self.gain_db, &self.slopes, position)) as f32
+    }
 }
 
 /// Largest gain that is believed, in dB: beyond it, a curve is not a device's.

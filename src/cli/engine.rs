@@ -4,18 +4,33 @@ use super::failure::Failure;
 use super::laws::LawChoice;
 use super::plan::{GainChoice, RestorePlan};
 use super::stdio;
-use agcfix::analysis::{EvidenceSummary, GainCurve, InputSummary, PartialSummary, Verdict};
+use agcfix::analysis::{EvidenceSummary, GainCurve, InputSummary, PartialSummary, Verdict, Warning};
 use agcfix::decode::Decoded;
+use agcfix::fit::FitConfig;
 use agcfix::gain_csv::read_gain_csv;
 use agcfix::law::{Law, LawFit, families};
 use agcfix::profile::{Profile, Volume};
 use agcfix::progress::Observer;
 use agcfix::report::story::GainSource;
-use agcfix::restore::{Level, RestoreConfig, Restored, Trust, gain_of_law};
+use agcfix::restore::{Level, Restoration, RestoreConfig, Restored, Trust, curve_of_law, gain_of_law};
+use agcfix::sound::{Sound, held, is_held};
 use agcfix::units::db_from_amplitude;
 use agcfix::{Analysis, Audio, Config, Error};
 use std::path::Path;
 use std::sync::Arc;
+
+/// A recording, wherever its samples are, and what was met when it was read.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    pub sound: &'a dyn Sound,
+    pub warnings: &'a [Warning],
+}
+
+impl<'a> From<&'a Decoded> for Input<'a> {
+    fn from(decoded: &'a Decoded) -> Self {
+        Self { sound: &decoded.audio, warnings: &decoded.warnings }
+    }
+}
 
 /// Time between the entries of a given law's gain curve, in seconds: that of the analysis frames.
 const CURVE_HOP_S: f64 = 0.01;
@@ -30,8 +45,8 @@ fn config_with(law: Arc<dyn Law>) -> Config {
 }
 
 /// What the recording itself tells.
-pub fn analyze(recording: &Decoded, config: &Config, observer: &dyn Observer) -> Result<Analysis, Error> {
-    let mut analysis = agcfix::analyze(&recording.audio, config, observer)?;
+pub fn analyze(recording: Input<'_>, config: &Config, observer: &dyn Observer) -> Result<Analysis, Error> {
+    let mut analysis = agcfix::analyze_sound(recording.sound, config, observer)?;
     analysis.warnings.splice(0..0, recording.warnings.iter().cloned());
     Ok(analysis)
 }
@@ -47,7 +62,7 @@ pub struct Answer {
 }
 
 /// The analysis that the user's choice of a gain amounts to, and where its gain comes from.
-pub fn answer(recording: &Decoded, plan: &RestorePlan, observer: &dyn Observer) -> Result<Answer, Failure> {
+pub fn answer(recording: Input<'_>, plan: &RestorePlan, observer: &dyn Observer) -> Result<Answer, Failure> {
     if let GainChoice::Profile(path, volume) = &plan.gain {
         return profiled(recording, path, *volume, observer);
     }
@@ -64,11 +79,11 @@ pub fn answer(recording: &Decoded, plan: &RestorePlan, observer: &dyn Observer) 
             (analysis, if is_decided { GainSource::LawGiven } else { GainSource::Found })
         }
         GainChoice::Law(LawChoice::Given(fit)) => {
-            let curve = curve_of(fit, &recording.audio)?;
+            let curve = curve_of(fit, recording.sound)?;
             (bare(recording, Verdict::Agc, Some(fit.clone()), curve), GainSource::LawGiven)
         }
         GainChoice::Curve(path) => {
-            let curve = read_curve(path, &recording.audio)?;
+            let curve = read_curve(path, recording.sound)?;
             (bare(recording, Verdict::Agc, None, curve), GainSource::CurveGiven)
         }
     };
@@ -76,7 +91,7 @@ pub fn answer(recording: &Decoded, plan: &RestorePlan, observer: &dyn Observer) 
 }
 
 /// What a device profile says of the recording.
-fn profiled(recording: &Decoded, path: &Path, volume: Volume, observer: &dyn Observer) -> Result<Answer, Failure> {
+fn profiled(recording: Input<'_>, path: &Path, volume: Volume, observer: &dyn Observer) -> Result<Answer, Failure> {
     let profile = read_profile(path)?;
     if profile.law.is_none() {
         stdio::warn(&format!(
@@ -91,7 +106,7 @@ fn profiled(recording: &Decoded, path: &Path, volume: Volume, observer: &dyn Obs
         other => other.into(),
     };
     let (mut analysis, config) =
-        agcfix::profile::analyze_with(&profile, volume, &recording.audio, observer).map_err(named)?;
+        agcfix::profile::analyze_with(&profile, volume, recording.sound, observer).map_err(named)?;
     analysis.warnings.splice(0..0, recording.warnings.iter().cloned());
     Ok(Answer { analysis, source: GainSource::LawGiven, laws: config.fit.laws })
 }
@@ -102,16 +117,37 @@ pub fn read_profile(path: &Path) -> Result<Profile, Failure> {
     Profile::from_toml(&text).map_err(|e| Failure::Input(format!("{}: {e}", path.display())))
 }
 
-/// Undoes the gain. A gain that the user gave is undone whatever the verdict.
-pub fn restore(audio: &Audio, answer: &Answer, level: Level) -> Result<Restored, Error> {
+/// How the gain is undone.
+fn undoing(answer: &Answer, level: Level) -> Config {
     let trust = if answer.source.is_given() { Trust::Caller } else { Trust::Verdict };
     let mut config = Config { restore: RestoreConfig { level, trust }, ..Config::default() };
     config.fit.laws.clone_from(&answer.laws);
-    agcfix::restore(audio, &answer.analysis, &config)
+    config
+}
+
+/// Undoes the gain of a long recording, block by block.
+pub fn restore_sound<'a>(
+    sound: &'a dyn Sound,
+    answer: &Answer,
+    level: Level,
+    observer: &dyn Observer,
+) -> Result<Restoration<'a>, Error> {
+    agcfix::restore_sound(sound, &answer.analysis, &undoing(answer, level), observer)
+}
+
+/// Undoes the gain. A gain that the user gave is undone whatever the verdict.
+pub fn restore(audio: &Audio, answer: &Answer, level: Level) -> Result<Restored, Error> {
+    agcfix::restore(audio, &answer.analysis, &undoing(answer, level))
 }
 
 /// The gain curve of a given law; its band is not known.
-fn curve_of(fit: &LawFit, audio: &Audio) -> Result<GainCurve, Error> {
+fn curve_of(fit: &LawFit, sound: &dyn Sound) -> Result<GainCurve, Error> {
+    if !is_held(sound) {
+        let config = Config::default();
+        let laws = families();
+        return curve_of_law(sound, fit, &Config { fit: FitConfig { laws, ..config.fit }, ..config }, CURVE_HOP_S);
+    }
+    let audio = &held(sound, 0..sound.sample_len())?;
     let gain = gain_of_law(audio, fit, &families())?;
     if gain.is_empty() {
         return Ok(GainCurve {
@@ -133,7 +169,7 @@ fn curve_of(fit: &LawFit, audio: &Audio) -> Result<GainCurve, Error> {
     Ok(GainCurve { start_s: 0.0, hop_s: CURVE_HOP_S, lower_db: gain_db.clone(), upper_db: gain_db.clone(), gain_db })
 }
 
-fn read_curve(path: &Path, audio: &Audio) -> Result<GainCurve, Failure> {
+fn read_curve(path: &Path, audio: &dyn Sound) -> Result<GainCurve, Failure> {
     let named = |cause: String| Failure::Input(format!("{}: {cause}", path.display()));
     let text = text_of(path).map_err(|e| named(e.to_string()))?;
     let curve = read_gain_csv(&text).map_err(|e| named(e.to_string()))?;
@@ -163,12 +199,12 @@ fn text_of(path: &Path) -> std::io::Result<String> {
 }
 
 /// An analysis that knows only what it was told.
-fn bare(recording: &Decoded, verdict: Verdict, law: Option<LawFit>, gain_curve: GainCurve) -> Analysis {
-    let audio = &recording.audio;
+fn bare(recording: Input<'_>, verdict: Verdict, law: Option<LawFit>, gain_curve: GainCurve) -> Analysis {
+    let audio = recording.sound;
     Analysis {
         input: InputSummary {
             sample_rate_hz: audio.sample_rate_hz(),
-            channel_len: audio.channels().len(),
+            channel_len: audio.channel_len(),
             sample_len: audio.sample_len(),
             duration_s: audio.duration_s(),
         },
@@ -190,13 +226,13 @@ fn bare(recording: &Decoded, verdict: Verdict, law: Option<LawFit>, gain_curve: 
         partials: PartialSummary { track_len: 0, segment_len: 0, point_len: 0, decay_by_octave: Vec::new() },
         decays: Vec::new(),
         families: Vec::new(),
-        warnings: recording.warnings.clone(),
+        warnings: recording.warnings.to_vec(),
     }
 }
 
 /// A gain that never moves.
-fn flat(recording: &Decoded) -> GainCurve {
-    let entry_len = (recording.audio.duration_s() / CURVE_HOP_S) as usize + 1;
+fn flat(recording: Input<'_>) -> GainCurve {
+    let entry_len = (recording.sound.duration_s() / CURVE_HOP_S) as usize + 1;
     let zero = vec![0.0; entry_len];
     GainCurve { start_s: 0.0, hop_s: CURVE_HOP_S, gain_db: zero.clone(), lower_db: zero.clone(), upper_db: zero }
 }

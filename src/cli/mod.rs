@@ -9,6 +9,7 @@ pub mod dataset;
 pub mod engine;
 pub mod failure;
 pub mod input;
+pub mod long;
 pub mod interrupt;
 pub mod laws;
 pub mod manual;

@@ -1,6 +1,7 @@
 //! What is written: the files appear together or not at all.
 
 use super::failure::Failure;
+use super::input::scratch;
 use super::interrupt;
 use super::names::is_standard;
 use super::report::{self, Extras, Report};
@@ -8,7 +9,7 @@ use super::stdio;
 use super::targets::{self, Target};
 use super::typed::Bits;
 use agcfix::decode::Decoded;
-use agcfix::encode::{Batch, BitDepth, write_wav_with};
+use agcfix::encode::{self, Batch, BitDepth, Shape, WavWriter, Written, write_wav_with};
 use agcfix::gain_csv::write_gain_csv;
 use agcfix::metadata::{History, Metadata};
 use agcfix::report::interchange::{self, ExportFormat};
@@ -16,9 +17,9 @@ use agcfix::report::plot::{Caption, Detail, Format, detail, picture};
 use agcfix::report::story::GainSource;
 use agcfix::report::summary::{Deed, summary};
 use agcfix::report::{json, labels, table};
-use agcfix::restore::Restored;
+use agcfix::restore::{Restoration, Restored};
 use agcfix::{Analysis, Audio, Error, Verdict};
-use std::io::{ErrorKind, Write as _};
+use std::io::{BufWriter, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Where the JSON goes.
@@ -71,6 +72,8 @@ pub struct Findings<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Deliverable<'a> {
     pub restored: &'a Restored,
+    /// The samples, where they are not in memory: `restored` then has none.
+    pub blocks: Option<&'a Restoration<'a>>,
     pub source: GainSource,
     pub output: &'a Path,
     pub bits: Bits,
@@ -124,6 +127,11 @@ impl Outputs {
         })
     }
 
+    /// Whether something is written that is drawn or made from the samples as a whole, so that they are held in memory.
+    pub fn needs_samples(&self) -> bool {
+        self.plot.is_some() || self.report.is_some() || !self.exports.is_empty()
+    }
+
     /// The other recording that the report plays, where it plays one.
     pub fn microphone(&self, recording: &Audio) -> Result<Option<Audio>, Failure> {
         self.report.as_ref().map_or(Ok(None), |report| report.microphone(recording))
@@ -168,15 +176,17 @@ impl Outputs {
         let mut batch = Batch::new(self.is_forced);
         interrupt::guard(&batch);
         let mut clamped_len = 0;
-        let mut sound = Vec::new();
+        let mut sound = None;
         if let (Some((path, bits)), Some(result)) = (&self.recording, findings.result) {
             let metadata = findings.metadata(&result);
-            let audio = &result.restored.audio;
             clamped_len = if is_standard(path) {
-                let written = write_wav_with(&mut sound, audio, bits.depth(), &metadata);
-                written.map_err(|error| Failure::Input(format!("standard output: {error}")))?.clamped_len
+                let file = tempfile::tempfile_in(scratch()).map_err(no_standard_output)?;
+                let mut file = BufWriter::new(file);
+                let written = result.write_wav(&mut file, *bits, &metadata).map_err(no_standard_output)?;
+                sound = Some(file.into_inner().map_err(|error| no_standard_output(error.into_error()))?);
+                written.clamped_len
             } else {
-                let written = batch.add(path, |writer| write_wav_with(writer, audio, bits.depth(), &metadata));
+                let written = batch.add(path, |writer| result.write_wav(writer, *bits, &metadata));
                 written.map_err(can_be_smaller)?.clamped_len
             };
         }
@@ -184,7 +194,7 @@ impl Outputs {
             batch.add(path, |writer| writer.write_all(&bytes)).map_err(can_be_smaller)?;
         }
         batch.commit()?;
-        stdio::print_bytes(&sound)?;
+        sound.map_or(Ok(()), |file| stdio::print_file(file))?;
         if let (Some((path, _)), 1..) = (&self.recording, clamped_len) {
             let path = path.display();
             stdio::warn(&format!(
@@ -215,6 +225,51 @@ fn can_be_made(target: &Target<'_>) -> Result<(), Failure> {
             // tempfile names its own attempt behind the system's words.
             let error = error.raw_os_error().map_or(error, std::io::Error::from_raw_os_error);
             refuse(error, &format!("name a folder that can be written to with {}", target.option))
+        }
+    }
+}
+
+fn no_standard_output(error: std::io::Error) -> Failure {
+    Failure::Input(format!("standard output: {error}"))
+}
+
+impl Deliverable<'_> {
+    /// Writes the restored recording, from memory or block by block.
+    fn write_wav(&self, writer: impl std::io::Write, bits: Bits, metadata: &Metadata) -> std::io::Result<Written> {
+        let Some(blocks) = self.blocks else {
+            return write_wav_with(writer, &self.restored.audio, bits.depth(), metadata);
+        };
+        let told = |error: Error| match error {
+            Error::Io { path, source } => {
+                std::io::Error::new(source.kind(), format!("{}: {source}", path.display()))
+            }
+            other => std::io::Error::other(other.to_string()),
+        };
+        let mut is_on_16_bit_grid = bits == Bits::Int16;
+        if is_on_16_bit_grid {
+            let asked = blocks.blocks(&mut |block| {
+                is_on_16_bit_grid &= encode::is_on_16_bit_grid(block);
+                Ok(())
+            });
+            asked.map_err(told)?;
+        }
+        let shape = Shape {
+            sample_rate_hz: blocks.sample_rate_hz(),
+            channel_len: blocks.channel_len(),
+            sample_len: blocks.sample_len(),
+            is_on_16_bit_grid,
+        };
+        let mut wav = WavWriter::new(writer, shape, bits.depth(), metadata)?;
+        let mut failed = None;
+        let handed_out = blocks.blocks(&mut |block| {
+            wav.push(block).map_err(|error| {
+                failed = Some(error);
+                Error::Cancelled
+            })
+        });
+        match (failed, handed_out) {
+            (Some(error), _) => Err(error),
+            (None, handed_out) => handed_out.map_err(told).and_then(|()| wav.finish(metadata)),
         }
     }
 }

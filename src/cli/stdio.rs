@@ -1,7 +1,8 @@
 //! Standard output and standard error, by one rule: standard output carries what was asked for and nothing else.
 
 use super::failure::Failure;
-use std::io::{self, ErrorKind, Write};
+use std::fs::File;
+use std::io::{self, ErrorKind, Seek as _, Write};
 
 /// Where the summary goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,15 @@ pub fn print(text: &str) -> Result<(), Failure> {
 pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Input(format!("standard output: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Sends a file, from its beginning, to standard output, as [`print`] does.
+pub fn print_file(mut file: File) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match file.rewind().and_then(|()| io::copy(&mut file, &mut out)).and_then(|_| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Input(format!("standard output: {error}"))),
         _ => Ok(()),
     }

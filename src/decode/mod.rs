@@ -142,6 +142,14 @@ pub fn open(path: &Path, config: &ReadConfig, keep: &Keep) -> Result<Opened, Err
     open_source(Source::open(path).map_err(io)?, path, config, keep)
 }
 
+/// Opens a recording that is already in memory as a file; `name` is only used to name it in errors.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_bytes(bytes: Vec<u8>, name: &Path, config: &ReadConfig, keep: &Keep) -> Result<Opened, Error> {
+    open_source(Source::from_bytes(bytes), name, config, keep)
+}
+
 /// Opens a recording in a file that may have no name of its own; `name` is only used to name it in errors.
 ///
 /// # Errors

@@ -301,7 +301,7 @@ impl Weighing {
 }
 
 /// Sum in lanes, which the compiler turns into vector instructions.
-fn sum(values: &[f32]) -> f32 {
+pub(crate) fn sum(values: &[f32]) -> f32 {
     let mut lanes = [0f32; 8];
     let chunks = values.chunks_exact(8);
     let rest = chunks.remainder().iter().sum::<f32>();

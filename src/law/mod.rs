@@ -326,7 +326,7 @@ pub enum Direction {
 }
 
 /// Samples handed to a law at a time: long enough that calls cost nothing, short enough to stay in the cache.
-const BLOCK_SAMPLES: usize = 1024;
+pub(crate) const BLOCK_SAMPLES: usize = 1024;
 
 /// Runs a law over a whole recording and returns the gain of every sample, latency removed.
 #[must_use]

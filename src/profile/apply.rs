@@ -2,11 +2,11 @@
 
 use super::file::Profile;
 use crate::analysis::{Analysis, Verdict};
-use crate::analyze::{Config, analyze};
-use crate::audio::Audio;
+use crate::analyze::{Config, analyze_sound};
 use crate::error::Error;
 use crate::law::{self, GainControl, Law, Parameter, Scale};
 use crate::progress::Observer;
+use crate::sound::Sound;
 use std::sync::Arc;
 
 /// How loud a recording is, compared with those that the profile was learnt from.
@@ -147,11 +147,11 @@ impl GainControl for Scaled {
 /// [`crate::restore::Trust::Caller`] is set, and a verdict of `none` becomes undecided.
 ///
 /// # Errors
-/// As [`ProfileLaw::new`] and [`analyze`].
+/// As [`ProfileLaw::new`] and [`analyze_sound`].
 pub fn analyze_with(
     profile: &Profile,
     volume: Volume,
-    audio: &Audio,
+    sound: &dyn Sound,
     observer: &dyn Observer,
 ) -> Result<(Analysis, Config), Error> {
     let configured = |laws: Vec<Arc<dyn Law>>| {
@@ -165,8 +165,8 @@ pub fn analyze_with(
     let volume_db = match volume {
         Volume::Known(volume_db) => volume_db,
         Volume::Auto => {
-            let by_volume = analyze(audio, &configured(vec![free]), observer)?;
-            let same = analyze(audio, &configured(vec![fixed(0.0)?]), observer)?;
+            let by_volume = analyze_sound(sound, &configured(vec![free]), observer)?;
+            let same = analyze_sound(sound, &configured(vec![fixed(0.0)?]), observer)?;
             let found_db = by_volume.law.as_ref().and_then(|law| law.parameters.first()).map_or(0.0, |p| p.value);
             let explained = same.evidence.j_without_gain - same.evidence.j_with_gain;
             let explained_free = by_volume.evidence.j_without_gain - by_volume.evidence.j_with_gain;
@@ -174,7 +174,7 @@ pub fn analyze_with(
         }
     };
     let config = configured(vec![fixed(volume_db)?]);
-    let mut analysis = analyze(audio, &config, observer)?;
+    let mut analysis = analyze_sound(sound, &config, observer)?;
     if analysis.verdict == Verdict::None {
         analysis.verdict =
             Verdict::Undecided { reason: "the recording alone does not show the profile's gain control".to_owned() };

@@ -18,6 +18,7 @@ use crate::peaks::PeakConfig;
 use crate::progress::{Observer, Stage};
 use crate::sound::{self, Sound};
 use crate::stft::{Stft, StftConfig};
+use crate::threads::{self, map_all};
 use crate::units;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -209,7 +210,8 @@ fn tell(
     }
     // Cut again with the best gain removed, then settle the constants on those cuts.
     let again = cut_again(&search.candidates[0].gain_db);
-    let best = fit::settle(&again, &search, &config.fit);
+    let (best, ceiling) =
+        threads::both(|| fit::settle(&again, &search, &config.fit), || landings::search(weighing, &config.fit.laws));
     let mut candidates = vec![weighing.weigh(best.law_index, best.values.clone(), best.gain_db.clone())];
     candidates.extend(search.candidates);
     let weight = verdict::weigh(weighing, &candidates, &config.verdict);
@@ -217,7 +219,7 @@ fn tell(
         return Err(Error::Cancelled);
     }
     // A law with a ceiling has to be better than all that can be run backwards.
-    let ceiling = landings::search(weighing, &config.fit.laws).filter(|ceiling| ceiling.cost < candidates[0].loss);
+    let ceiling = ceiling.filter(|ceiling| ceiling.cost < candidates[0].loss);
     if !observer.progress(Stage::Verdict, 0.7) {
         return Err(Error::Cancelled);
     }
@@ -263,17 +265,15 @@ fn curves_of(
     config: &Config,
 ) -> BTreeMap<usize, Vec<f64>> {
     let picks = most_picked(weight, MOST_CURVES);
-    picks
-        .into_iter()
-        .map(|pick| {
-            let candidate = &candidates[pick];
-            if candidate.gain_db.len() == whole.frame_len() {
-                return (pick, centred(&candidate.gain_db));
-            }
-            let law = config.fit.laws[candidate.law_index].as_ref();
-            (pick, centred(&whole.frame_gain_db(law, &candidate.values, true)))
-        })
-        .collect()
+    let curves = map_all(&picks, |&pick| {
+        let candidate = &candidates[pick];
+        if candidate.gain_db.len() == whole.frame_len() {
+            return (pick, centred(&candidate.gain_db));
+        }
+        let law = config.fit.laws[candidate.law_index].as_ref();
+        (pick, centred(&whole.frame_gain_db(law, &candidate.values, true)))
+    });
+    curves.into_iter().collect()
 }
 
 /// The candidates that the resamples picked most often, at most so many.
@@ -491,38 +491,36 @@ fn law_fit(law: &dyn Law, values: &[f64], candidates: &[Candidate], weight: &Wei
 fn decays_of(partials: &Partials, gain_db: &[f32], stft: &Stft, config: &Config) -> Vec<DecaySegment> {
     let segments = decay::segments(partials, gain_db, stft.hop_s(), &config.decay);
     let notes = onsets::notes(&segments, &onsets::find(&segments, partials.frame_len));
-    segments
-        .iter()
-        .zip(notes)
-        .filter_map(|(segment, note)| {
-            let points = segment.points.clone();
-            let frames = &partials.frame[points.clone()];
-            let removed = |f: u32| f64::from(gain_db.get(f as usize).copied().unwrap_or(0.0));
-            let time_s = frames.iter().map(|f| f64::from(f - segment.origin_frame) * stft.hop_s()).collect::<Vec<_>>();
-            let level_db = frames
-                .iter()
-                .zip(&partials.level_db[points.clone()])
-                .map(|(f, m)| f64::from(*m) - removed(*f))
-                .collect::<Vec<_>>();
-            let fit = decay::fit(&time_s, &level_db, &config.decay)?;
-            let mut bins = partials.bin[points].to_vec();
-            bins.sort_by(f32::total_cmp);
-            let decay_db_per_s = fit.decay_db_per_s;
-            Some(DecaySegment {
-                note_index: note as usize,
-                start_s: stft.frame_time_s(*frames.first()? as usize),
-                end_s: stft.frame_time_s(*frames.last()? as usize),
-                frequency_hz: f64::from(bins[bins.len() / 2]) * stft.bin_hz(),
-                level_db: fit.level_db,
-                decay_db_per_s,
-                decay_error_db_per_s: fit.decay_error_db_per_s,
-                alpha_per_s: units::alpha_from_db_per_s(decay_db_per_s),
-                t60_s: (decay_db_per_s > 0.0).then(|| units::t60_s_from_db_per_s(decay_db_per_s)),
-                second_stage_db: fit.second_stage_db,
-                residual_db: fit.residual_db,
-            })
+    let segments = segments.into_iter().zip(notes).collect::<Vec<_>>();
+    let fitted = map_all(&segments, |(segment, note)| {
+        let points = segment.points.clone();
+        let frames = &partials.frame[points.clone()];
+        let removed = |f: u32| f64::from(gain_db.get(f as usize).copied().unwrap_or(0.0));
+        let time_s = frames.iter().map(|f| f64::from(f - segment.origin_frame) * stft.hop_s()).collect::<Vec<_>>();
+        let level_db = frames
+            .iter()
+            .zip(&partials.level_db[points.clone()])
+            .map(|(f, m)| f64::from(*m) - removed(*f))
+            .collect::<Vec<_>>();
+        let fit = decay::fit(&time_s, &level_db, &config.decay)?;
+        let mut bins = partials.bin[points].to_vec();
+        bins.sort_by(f32::total_cmp);
+        let decay_db_per_s = fit.decay_db_per_s;
+        Some(DecaySegment {
+            note_index: *note as usize,
+            start_s: stft.frame_time_s(*frames.first()? as usize),
+            end_s: stft.frame_time_s(*frames.last()? as usize),
+            frequency_hz: f64::from(bins[bins.len() / 2]) * stft.bin_hz(),
+            level_db: fit.level_db,
+            decay_db_per_s,
+            decay_error_db_per_s: fit.decay_error_db_per_s,
+            alpha_per_s: units::alpha_from_db_per_s(decay_db_per_s),
+            t60_s: (decay_db_per_s > 0.0).then(|| units::t60_s_from_db_per_s(decay_db_per_s)),
+            second_stage_db: fit.second_stage_db,
+            residual_db: fit.residual_db,
         })
-        .collect()
+    });
+    fitted.into_iter().flatten().collect()
 }
 
 /// Lowest octave of the table, by its centre in Hz.

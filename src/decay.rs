@@ -134,6 +134,8 @@ pub fn fit(time_s: &[f64], level_db: &[f64], config: &DecayConfig) -> Option<Dec
         return None;
     }
     let mut weight = vec![1.0; time_s.len()];
+    // An exponential costs more than all else that is done with a point, and there are twenty rounds.
+    let early = time_s.iter().map(|t| (-t / config.second_stage_s).exp()).collect::<Vec<_>>();
     let mut solution = nalgebra::Vector3::zeros();
     let mut inverse = nalgebra::Matrix3::zeros();
     for _ in 0..20 {
@@ -143,20 +145,20 @@ pub fn fit(time_s: &[f64], level_db: &[f64], config: &DecayConfig) -> Option<Dec
             (config.scale_db / config.second_stage_db).powi(2),
         ));
         let mut right = nalgebra::Vector3::zeros();
-        for ((&t, &m), &w) in time_s.iter().zip(level_db).zip(&weight) {
-            let basis = nalgebra::Vector3::new(1.0, -t, (-t / config.second_stage_s).exp());
+        for (((&t, &m), &w), &e) in time_s.iter().zip(level_db).zip(&weight).zip(&early) {
+            let basis = nalgebra::Vector3::new(1.0, -t, e);
             normal += w * basis * basis.transpose();
             right += w * m * basis;
         }
         inverse = normal.try_inverse()?;
         solution = inverse * right;
-        for ((&t, &m), w) in time_s.iter().zip(level_db).zip(&mut weight) {
-            let residual = m - predict(&solution, t, config);
+        for (((&t, &m), w), &e) in time_s.iter().zip(level_db).zip(&mut weight).zip(&early) {
+            let residual = m - predict(&solution, t, e);
             *w = 1.0 / (1.0 + (residual / config.scale_db).powi(2));
         }
     }
-    let mut residuals =
-        time_s.iter().zip(level_db).map(|(&t, &m)| (m - predict(&solution, t, config)).abs()).collect::<Vec<_>>();
+    let residuals = time_s.iter().zip(level_db).zip(&early).map(|((&t, &m), &e)| (m - predict(&solution, t, e)).abs());
+    let mut residuals = residuals.collect::<Vec<_>>();
     residuals.sort_by(f64::total_cmp);
     // 1.4826 makes the median deviation of a normal distribution its standard deviation.
     let residual_db = 1.4826 * residuals[residuals.len() / 2];
@@ -169,8 +171,9 @@ pub fn fit(time_s: &[f64], level_db: &[f64], config: &DecayConfig) -> Option<Dec
     })
 }
 
-fn predict(solution: &nalgebra::Vector3<f64>, t: f64, config: &DecayConfig) -> f64 {
-    solution[0] - solution[1] * t + solution[2] * (-t / config.second_stage_s).exp()
+/// The model's level; `early` is `e^(-t/τ)`.
+fn predict(solution: &nalgebra::Vector3<f64>, t: f64, early: f64) -> f64 {
+    solution[0] - solution[1] * t + solution[2] * early
 }
 
 /// Expected slow-stage decay of a string by pitch: knots of MIDI key and dB/s, from the calibrations of the CLM and

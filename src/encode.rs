@@ -73,12 +73,7 @@ pub fn write_wav(writer: impl Write, audio: &Audio, bits: BitDepth) -> io::Resul
 ///
 /// # Errors
 /// As [`write_wav`].
-pub fn write_wav_with(
-    writer: impl Write,
-    audio: &Audio,
-    bits: BitDepth,
-    metadata: &Metadata,
-) -> io::Result<Written> {
+pub fn write_wav_with(writer: impl Write, audio: &Audio, bits: BitDepth, metadata: &Metadata) -> io::Result<Written> {
     let channels = audio.channels();
     let shape = Shape {
         sample_rate_hz: audio.sample_rate_hz(),

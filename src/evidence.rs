@@ -128,8 +128,9 @@ impl Evidence {
     pub fn loss_by_note(&self, gain_db: &[f32]) -> Vec<f64> {
         let mut out = vec![0.0; self.note_len];
         let mut decays = vec![(0f32, 0f32); self.segment_len()];
+        let mut levels = Vec::with_capacity(LONGEST);
         for (s, decay) in decays.iter_mut().enumerate() {
-            let (loss, slope, error) = self.segment_loss(s, gain_db);
+            let (loss, slope, error) = self.segment_loss(s, gain_db, &mut levels);
             out[self.note[s] as usize] += loss;
             *decay = (slope, error);
         }
@@ -202,7 +203,8 @@ impl Evidence {
     ) -> (nalgebra::DMatrix<f64>, nalgebra::DVector<f64>) {
         let mut normal = nalgebra::DMatrix::zeros(unknown_len, unknown_len);
         let mut right = nalgebra::DVector::zeros(unknown_len);
-        let fits = (0..self.segment_len()).map(|s| self.segment_fit(s, gain_db)).collect::<Vec<_>>();
+        let mut levels = Vec::with_capacity(LONGEST);
+        let fits = (0..self.segment_len()).map(|s| self.segment_fit(s, gain_db, &mut levels)).collect::<Vec<_>>();
         let mut centre = vec![None; self.segment_len()];
         let mut sorted = Vec::new();
         for kin in &self.kin {
@@ -278,23 +280,21 @@ impl Evidence {
         (normal, right)
     }
 
-    /// Robust loss of one segment after its own best fit, its slope in dB/s and the slope's error.
-    fn segment_loss(&self, s: usize, gain_db: &[f32]) -> (f64, f32, f32) {
-        let (total, solution, slope_error) = self.segment_fit(s, gain_db);
+    /// Robust loss of one segment after its own best fit, its slope in dB/s and the slope's error; `z` is working space.
+    fn segment_loss(&self, s: usize, gain_db: &[f32], z: &mut Vec<f32>) -> (f64, f32, f32) {
+        let (total, solution, slope_error) = self.segment_fit(s, gain_db, z);
         (total, solution[1], slope_error)
     }
 
-    fn segment_fit(&self, s: usize, gain_db: &[f32]) -> (f64, [f32; 3], f32) {
+    fn segment_fit(&self, s: usize, gain_db: &[f32], z: &mut Vec<f32>) -> (f64, [f32; 3], f32) {
         let points = self.first[s]..self.first[s + 1];
         let len = points.len();
         let lag = &self.lag_s[points.clone()];
         let early = &self.early[points.clone()];
-        let mut z = [0f32; LONGEST];
-        let z = &mut z[..len];
         let base = self.level_db[points.start];
-        for ((z, level), frame) in z.iter_mut().zip(&self.level_db[points.clone()]).zip(&self.frame[points]) {
-            *z = level - base - gain_db[*frame as usize];
-        }
+        z.clear();
+        let levels = self.level_db[points.clone()].iter().zip(&self.frame[points]);
+        z.extend(levels.map(|(level, frame)| level - base - gain_db[*frame as usize]));
         let inverse_scale = 1.0 / self.scale_db;
         let ridge = (self.scale_db / self.second_stage_db).powi(2);
         let mut solution = [0f32; 3];

@@ -223,9 +223,8 @@ pub fn follow_frames(
     let mut linker = Linker::new(link_config);
     for batch in starts.chunks(CHUNKS) {
         // Frames are independent of each other until they are linked.
-        let found = map_all(batch, |&start| {
-            chunk_peaks(sound, start..frames.end.min(start + CHUNK_FRAMES), stft, peak_config)
-        });
+        let found =
+            map_all(batch, |&start| chunk_peaks(sound, start..frames.end.min(start + CHUNK_FRAMES), stft, peak_config));
         for (found, &start) in found.into_iter().zip(batch) {
             if !go_on(start - frames.start) {
                 return Err(Error::Cancelled);

@@ -25,3 +25,27 @@ pub(crate) fn each_mut<T: Send>(items: &mut [T], f: impl Fn(&mut T) + Sync + Sen
         items.iter_mut().for_each(f);
     }
 }
+
+/// Threads that [`map_all`] works on.
+pub(crate) fn count() -> usize {
+    #[cfg(feature = "parallel")]
+    {
+        rayon::current_num_threads().max(1)
+    }
+    #[cfg(not(feature = "parallel"))]
+    {
+        1
+    }
+}
+
+/// Runs two things at the same time.
+pub(crate) fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    #[cfg(feature = "parallel")]
+    {
+        rayon::join(a, b)
+    }
+    #[cfg(not(feature = "parallel"))]
+    {
+        (a(), b())
+    }
+}

@@ -92,8 +92,8 @@ pub(super) fn analyze(sound: &dyn Sound, config: &Config, observer: &dyn Observe
         Ok(())
     })?;
     let frames = FrameGain::new(&stft, sound.sample_len());
-    let mut gains = map_all(&runners.into_iter().map(Runner::finish).collect::<Vec<_>>(), |b| frames.frames_db(b))
-        .into_iter();
+    let mut gains =
+        map_all(&runners.into_iter().map(Runner::finish).collect::<Vec<_>>(), |b| frames.frames_db(b)).into_iter();
     let followed = if ceiling.is_none() { gains.next() } else { None };
     let resampled = gains.map(|gain_db| centred(&gain_db)).collect::<Vec<_>>();
 
@@ -198,7 +198,7 @@ impl Runner {
                 self.running.inverse(block, gain);
             }
             if self.latency == 0 {
-                self.sums[self.at / self.hop] = crate::fit::sum(gain);
+                self.sums[self.at / self.hop] = law::sum(gain);
             } else {
                 for (k, g) in gain.iter().enumerate() {
                     let sample = (self.at + k).checked_sub(self.latency);
@@ -253,12 +253,7 @@ struct Whole {
 impl Plan<'_> {
     /// Weighs all pieces; `followed` is the gain where the law can be run backwards, and whether it is removed from the decays
     /// that are told.
-    fn weigh(
-        &self,
-        followed: Option<&[f32]>,
-        is_removed: bool,
-        observer: &dyn Observer,
-    ) -> Result<Whole, Error> {
+    fn weigh(&self, followed: Option<&[f32]>, is_removed: bool, observer: &dyn Observer) -> Result<Whole, Error> {
         let pieces = frame_pieces(self.stft, self.sound.sample_len());
         let mut out = Whole::default();
         for (index, batch) in pieces.chunks(PIECES_AT_ONCE).enumerate() {
@@ -277,7 +272,8 @@ impl Plan<'_> {
     /// One piece, by itself: frames, times and notes are its own.
     fn piece(&self, frames: Range<usize>, followed: Option<&[f32]>, is_removed: bool) -> Result<Whole, Error> {
         let Self { sound, stft, config, .. } = *self;
-        let partials = partials::follow_frames(sound, frames.clone(), stft, &config.peaks, &config.link, &mut |_| true)?;
+        let partials =
+            partials::follow_frames(sound, frames.clone(), stft, &config.peaks, &config.link, &mut |_| true)?;
         let nothing: Arc<[f32]> = Arc::new([]);
         let weighing = weighing_of(&nothing, 0, stft, &partials, &[], config);
         let (gain_db, landings) = match followed {
@@ -420,3 +416,139 @@ fn hops(stft: &Stft, seconds: f64) -> usize {
     (seconds / stft.hop_s()).round() as usize
 }
 
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
+    use super::*;
+    use crate::audio::Audio;
+    use crate::law::{Compressor, Direction, Smoothed, families, gain_of};
+
+    /// Chords that decay, one of four loudnesses each half second; a compressor was at work.
+    fn recorded(rate_hz: u32, seconds: u32) -> Audio {
+        let rate = f64::from(rate_hz);
+        let mut state = 1u64;
+        let mut noise = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f64 / f64::from(1u32 << 24) - 0.5
+        };
+        let played = (0..rate_hz * seconds).map(|n| {
+            let t = f64::from(n) / rate;
+            let (chord, since) = ((t / 0.5) as usize, t % 0.5);
+            let (loud, hz) = ([0.5, 0.05, 0.8, 0.2][chord % 4], [220.0, 277.2, 329.6, 440.0, 370.0][chord % 5]);
+            let partial = |k: f64| (-2.0 * k * since).exp() / k * (std::f64::consts::TAU * hz * k * t).sin();
+            (0.4 * loud * (1..6).map(|k| partial(f64::from(k))).sum::<f64>() + 1e-5 * noise()) as f32
+        });
+        let played = played.collect::<Vec<_>>();
+        let constants = [-30.0, 0.7, 6.0, 0.005, 0.2];
+        let gain = gain_of(&Compressor::new(Smoothed::Power), &constants, rate, &played, Direction::Forward);
+        Audio::new(rate_hz, vec![played.iter().zip(&gain).map(|(x, g)| x * g).collect()]).unwrap()
+    }
+
+    fn config() -> Config {
+        let mut config = Config::default();
+        config.fit.laws = vec![Arc::new(Compressor::new(Smoothed::Power))];
+        config.fit.generations = 4;
+        config.fit.search_s = 30.0;
+        config
+    }
+
+    #[test]
+    fn a_law_followed_in_blocks_is_the_law_followed_whole() {
+        // Odd lengths: the last hop and the last block are cut off.
+        let audio = recorded(16_000, 12);
+        let audio = Audio::new(16_000, vec![audio.channels()[0][..190_001].to_vec()]).unwrap();
+        let stft = Stft::new(&Config::default().stft, 16_000.0).unwrap();
+        let drive: Arc<[f32]> = law::drive(audio.channels()).into();
+        let weighing = weighing_of(&drive, drive.len(), &stft, &Partials::default(), &[], &Config::default());
+        for law in families() {
+            let values = law.parameters().iter().map(|p| p.default).collect::<Vec<_>>();
+            let mut runner = Runner::new(law.as_ref(), &values, false, &stft, drive.len());
+            each_block(&audio, 7 * stft.hop_samples(), &mut |_, channels| {
+                runner.hear(&law::drive(channels));
+                Ok(())
+            })
+            .unwrap();
+            let frames = FrameGain::new(&stft, drive.len()).frames_db(&runner.finish());
+            assert_eq!(frames, weighing.frame_gain_db(law.as_ref(), &values, false), "{}", law.name());
+        }
+    }
+
+    #[test]
+    fn pieces_tell_what_the_whole_tells() {
+        // Three pieces, the last a short one.
+        let audio = recorded(8_000, 200);
+        let config = config();
+        let whole = super::super::whole(&audio, &config, &()).unwrap();
+        let pieces = analyze(&audio, &config, &()).unwrap();
+        assert_eq!(pieces.verdict, Verdict::Agc, "{:?}", pieces.evidence);
+        assert_eq!(pieces.verdict, whole.verdict);
+        let values = |a: &Analysis| a.law.as_ref().unwrap().values();
+        for (a, b) in values(&pieces).iter().zip(values(&whole)) {
+            assert!((a / b - 1.0).abs() < 1e-3, "{a} {b}");
+        }
+        assert_eq!(pieces.gain_curve.gain_db.len(), whole.gain_curve.gain_db.len());
+        for (a, b) in pieces.gain_curve.gain_db.iter().zip(&whole.gain_curve.gain_db) {
+            assert!((a - b).abs() < 0.01, "{a} {b}");
+        }
+        assert_eq!(pieces.events.len(), whole.events.len());
+        // Partials are cut at two borders: nothing but the decays that ring across them may differ.
+        let near = |a: usize, b: usize| a.abs_diff(b) <= 20;
+        assert!(near(pieces.decays.len(), whole.decays.len()), "{} {}", pieces.decays.len(), whole.decays.len());
+        assert!(
+            near(pieces.evidence.onset_len, whole.evidence.onset_len),
+            "{:?} {:?}",
+            pieces.evidence,
+            whole.evidence
+        );
+        assert!((pieces.evidence.j_with_gain / whole.evidence.j_with_gain - 1.0).abs() < 0.02);
+        let last = |a: &Analysis| a.decays.iter().map(|d| d.end_s).fold(0.0, f64::max);
+        assert!((last(&pieces) - last(&whole)).abs() < 1e-6 && last(&whole) > 190.0);
+        assert_eq!(pieces.input, whole.input);
+        assert_eq!(pieces.warnings, whole.warnings);
+    }
+
+    #[test]
+    fn a_long_recording_without_a_gain_control_is_left_alone() {
+        let audio = recorded(8_000, 120);
+        let undone = {
+            let drive = law::drive(audio.channels());
+            let law = Compressor::new(Smoothed::Power);
+            let gain = gain_of(&law, &[-30.0, 0.7, 6.0, 0.005, 0.2], 8_000.0, &drive, Direction::Inverse);
+            drive.iter().zip(&gain).map(|(y, g)| y / g).collect::<Vec<_>>()
+        };
+        let analysis = analyze(&Audio::new(8_000, vec![undone]).unwrap(), &config(), &()).unwrap();
+        assert_ne!(analysis.verdict, Verdict::Agc, "{:?}", analysis.evidence);
+        assert!(analysis.events.is_empty() && !analysis.decays.is_empty());
+    }
+
+    #[test]
+    fn an_observer_stops_a_long_analysis_in_its_pieces() {
+        struct UpTo(f64);
+        impl Observer for UpTo {
+            fn progress(&self, stage: Stage, fraction: f64) -> bool {
+                stage != Stage::Verdict || fraction < self.0
+            }
+        }
+        let audio = recorded(8_000, 100);
+        for up_to in [0.1, 0.6, 0.71] {
+            assert!(matches!(analyze(&audio, &config(), &UpTo(up_to)), Err(Error::Cancelled)), "{up_to}");
+        }
+    }
+
+    #[cfg(feature = "parallel")]
+    #[test]
+    fn one_two_and_four_threads_tell_the_same() {
+        let audio = recorded(8_000, 100);
+        let mut config = config();
+        // A law that runs side by side, one that does not, and one with a ceiling.
+        config.fit.laws =
+            families().into_iter().filter(|l| ["compressor", "leveller", "limiter"].contains(&l.name())).collect();
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let both = || (analyze(&audio, &config, &()).unwrap(), super::super::whole(&audio, &config, &()).unwrap());
+            format!("{:?}", pool.install(both))
+        };
+        let one = on(1);
+        assert!(one == on(2) && one == on(4));
+    }
+}

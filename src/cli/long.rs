@@ -15,11 +15,7 @@ use agcfix::{Audio, Error};
 use std::path::Path;
 
 /// Opens a recording: in memory where it is short, or where something is to be made that needs all of it.
-pub fn open(
-    input: &Path,
-    reading: &ReadConfig,
-    outputs: &Outputs,
-) -> Result<Result<Decoded, Box<Opened>>, Failure> {
+pub fn open(input: &Path, reading: &ReadConfig, outputs: &Outputs) -> Result<Result<Decoded, Box<Opened>>, Failure> {
     if outputs.needs_samples() {
         return input::read(input, reading).map(Ok);
     }

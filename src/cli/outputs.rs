@@ -240,9 +240,7 @@ impl Deliverable<'_> {
             return write_wav_with(writer, &self.restored.audio, bits.depth(), metadata);
         };
         let told = |error: Error| match error {
-            Error::Io { path, source } => {
-                std::io::Error::new(source.kind(), format!("{}: {source}", path.display()))
-            }
+            Error::Io { path, source } => std::io::Error::new(source.kind(), format!("{}: {source}", path.display())),
             other => std::io::Error::other(other.to_string()),
         };
         let mut is_on_16_bit_grid = bits == Bits::Int16;

@@ -1,8 +1,8 @@
 //! Decoding through symphonia: one plan per container, one loop for all.
 
 use super::caf::Description;
-use super::isobmff::{Gapless, Movie, Track as MovieTrack};
 use super::gather::Gather;
+use super::isobmff::{Gapless, Movie, Track as MovieTrack};
 use super::limits::{Budget, Keep, ReadConfig};
 use super::mpeg::Gap;
 use super::source::Source;
@@ -335,7 +335,9 @@ fn malformed(path: &Path, cause: String) -> Error {
 
 /// The temporary file of a long recording could not be written.
 fn spool_failed(path: &Path, source: std::io::Error) -> Error {
-    let told = format!("its decoded sound could not be put aside on disk ({source}); make room, or set TMPDIR to another disk");
+    let told = format!(
+        "its decoded sound could not be put aside on disk ({source}); make room, or set TMPDIR to another disk"
+    );
     Error::Io { path: path.to_owned(), source: std::io::Error::new(source.kind(), told) }
 }
 
@@ -367,12 +369,7 @@ fn open(source: Source, reader: Reader) -> SymphoniaResult<Box<dyn FormatReader>
     })
 }
 
-fn decode(
-    mut source: Source,
-    path: &Path,
-    (config, keep): (&ReadConfig, &Keep),
-    plan: Plan,
-) -> Result<Opened, Error> {
+fn decode(mut source: Source, path: &Path, (config, keep): (&ReadConfig, &Keep), plan: Plan) -> Result<Opened, Error> {
     source.begin_at(0).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let budget = Budget::new(config, source.len());
     // A packet has at least one byte; an index may claim 2^32 of them.

@@ -34,14 +34,14 @@ use crate::audio::{Audio, MAX_CHANNELS, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ};
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::sound::Sound;
-pub use gather::Samples;
 use gather::Gathered;
+pub use gather::Samples;
 pub use limits::{Damage, Keep, NonFinite, ReadConfig};
-pub use stored::Stored;
 use serde::Serialize;
 use sniff::Container;
 use source::Source;
 use std::path::Path;
+pub use stored::Stored;
 
 /// How the file stored its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -152,7 +152,12 @@ pub(super) fn read(
         // As many frames as the file has: a file that shrinks while it is read is told as such.
         if let Some((file, begin)) = source.into_file() {
             let only = std::iter::once(0..frame_len).collect();
-            return finish_stored(path, Stored::new(path, file, begin + data.start, coding, shape, only), about, config);
+            return finish_stored(
+                path,
+                Stored::new(path, file, begin + data.start, coding, shape, only),
+                about,
+                config,
+            );
         }
         return Err(malformed("the WAV file cannot be read again"));
     }

@@ -15,7 +15,7 @@ use crate::onsets::{self, Step, StepConfig};
 use crate::partials::Partials;
 use crate::progress::{Observer, Stage};
 use crate::stft::Stft;
-use crate::threads::map_all;
+use crate::threads::{self, map_all};
 use landings::Effort;
 use search::{Uniform, latin_hypercube, polish, position_of, trials, values_at};
 use std::collections::BTreeMap;
@@ -104,6 +104,9 @@ const STEP_FLOOR_DB: f64 = 0.4;
 const USUAL_RANGE_DB: f64 = 8.0;
 /// What a movement or a drift of that size costs, in points of misfit: a tenth of what true gains explain.
 const RANGE_WEIGHT: f64 = 40.0;
+
+/// Sets of constants that are run over the recording at the same time.
+const TOGETHER: usize = 8;
 
 /// Gains that swing further than this, in dB, belong to no device and are walled off.
 const WIDEST_SWING_DB: f32 = 45.0;
@@ -203,7 +206,7 @@ impl Weighing {
                 running.inverse(block, gain);
             }
             if latency == 0 {
-                sums[at / hop] = sum(gain);
+                sums[at / hop] = law::sum(gain);
             } else {
                 for (k, g) in gain.iter().enumerate() {
                     if let Some(sum) = (at + k).checked_sub(latency).and_then(|n| sums.get_mut(n / hop)) {
@@ -231,8 +234,29 @@ impl Weighing {
     #[must_use]
     pub fn score(&self, law: &dyn Law, law_index: usize, position: &[f64]) -> Candidate {
         let values = values_at(law.parameters(), position);
-        let gain_db = self.frame_gain_db(law, &values, true);
-        self.weigh(law_index, values, gain_db)
+        let gain_db = self.frame_gains_db(law, std::slice::from_ref(&values)).pop();
+        self.weigh(law_index, values, gain_db.unwrap_or_default())
+    }
+
+    /// Scores a law at many positions of the unit cube: each as [`Weighing::score`] does, to the last bit, but together.
+    #[must_use]
+    pub fn scores(&self, law: &dyn Law, law_index: usize, positions: &[Vec<f64>]) -> Vec<Candidate> {
+        let values = positions.iter().map(|position| values_at(law.parameters(), position)).collect::<Vec<_>>();
+        // As many groups as keep all threads at work to the end.
+        let groups = positions.len().div_ceil(TOGETHER).next_multiple_of(threads::count()).max(1);
+        let groups = values.chunks(positions.len().div_ceil(groups).max(1)).collect::<Vec<_>>();
+        let gains = map_all(&groups, |group| self.frame_gains_db(law, group)).into_iter().flatten().collect::<Vec<_>>();
+        let pairs = values.into_iter().zip(gains).collect::<Vec<_>>();
+        map_all(&pairs, |(values, gain_db)| self.weigh(law_index, values.clone(), gain_db.clone()))
+    }
+
+    /// The coarse gains that each frame sees, in dB, for several sets of constants.
+    fn frame_gains_db(&self, law: &dyn Law, many: &[Vec<f64>]) -> Vec<Vec<f32>> {
+        let hop = self.frame_gain.hop_samples();
+        match law.inverse_blocks_of(many, self.sample_rate_hz, self.drive(), hop) {
+            Some(blocks) => blocks.iter().map(|blocks| self.frame_gain.frames_db(blocks)).collect(),
+            None => many.iter().map(|values| self.frame_gain_db(law, values, true)).collect(),
+        }
     }
 
     /// Scores a gain given per frame in dB.
@@ -300,19 +324,6 @@ impl Weighing {
     }
 }
 
-/// Sum in lanes, which the compiler turns into vector instructions.
-pub(crate) fn sum(values: &[f32]) -> f32 {
-    let mut lanes = [0f32; 8];
-    let chunks = values.chunks_exact(8);
-    let rest = chunks.remainder().iter().sum::<f32>();
-    for chunk in chunks {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane += v;
-        }
-    }
-    lanes.iter().sum::<f32>() + rest
-}
-
 /// What the search of one family came to.
 #[derive(Debug, Clone)]
 pub struct FamilySearch {
@@ -374,7 +385,8 @@ pub fn search(
         } else {
             first_draw(law.as_ref(), config, law_index)
         };
-        let scored = map_all(&positions, |position| scout.score(law.as_ref(), law_index, position).loss);
+        let scored = scout.scores(law.as_ref(), law_index, &positions);
+        let scored = scored.into_iter().map(|candidate| candidate.loss).collect::<Vec<_>>();
         let mut drawn = positions.into_iter().zip(scored).collect::<Vec<_>>();
         drawn.sort_by(|a, b| a.1.total_cmp(&b.1));
         let evaluation_len = drawn.len();
@@ -499,9 +511,8 @@ fn evolve(
     let related = related_best(law, config, pool);
     let generations = config.generations / if related.is_some() { 3 } else { 1 };
     positions.extend(related);
-    let score = |position: &Vec<f64>| weighing.score(law, law_index, position);
     let mut random = random_of(config, law_index + config.laws.len());
-    let scored = map_all(&positions, score);
+    let scored = weighing.scores(law, law_index, &positions);
     families[index].evaluation_len += scored.len();
     let mut population = positions.into_iter().zip(scored.iter().map(|c| c.loss)).collect::<Vec<_>>();
     pool.extend(scored);
@@ -515,7 +526,7 @@ fn evolve(
             break;
         }
         let trials = trials(&population, &mut random);
-        let scored = map_all(&trials, score);
+        let scored = weighing.scores(law, law_index, &trials);
         families[index].evaluation_len += scored.len();
         for ((member, trial), candidate) in population.iter_mut().zip(trials).zip(&scored) {
             if candidate.loss < member.1 {

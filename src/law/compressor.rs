@@ -15,6 +15,7 @@
 //! Attack and release are time constants of one-pole smoothers (to 63 %). Programs often print other times: ffmpeg's
 //! `attack=10` (milliseconds) is a time constant of 2.5 ms.
 
+use super::together::{HopSums, LANES};
 use super::{GainControl, Law, Parameter, Scale};
 
 /// What a compressor smooths with its attack and release.
@@ -114,39 +115,85 @@ impl Law for Compressor {
     }
 
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
-        let at = |k: usize| {
-            let p = &PARAMETERS[k];
-            values.get(k).copied().filter(|v| v.is_finite()).unwrap_or(p.default).clamp(p.low, p.high)
-        };
-        let curve = Curve { threshold_db: at(0) as f32, slope: at(1) as f32, knee_db: at(2) as f32 };
-        let (attack_s, release_s) = (at(3), at(4));
         match self.smoothed {
-            Smoothed::Power | Smoothed::Magnitude => Box::new(LevelSmoother {
-                curve,
-                is_power: self.smoothed == Smoothed::Power,
-                attack: one_pole(attack_s, sample_rate_hz),
-                release: one_pole(release_s, sample_rate_hz),
-                coarse_attack: one_pole(attack_s, sample_rate_hz / COARSE_SAMPLES as f64),
-                coarse_release: one_pole(release_s, sample_rate_hz / COARSE_SAMPLES as f64),
-                envelope: 1e-20,
-            }),
-            Smoothed::LevelDb | Smoothed::GainDb | Smoothed::Gain => Box::new(CurveSmoother {
-                curve,
-                smoothed: self.smoothed,
-                mean: one_pole(at(5), sample_rate_hz),
-                attack: one_pole(attack_s, sample_rate_hz / f64::from(CURVE_STEP)),
-                release: one_pole(release_s, sample_rate_hz / f64::from(CURVE_STEP)),
-                power: 0.0,
-                state: match self.smoothed {
-                    Smoothed::LevelDb => SILENCE_DB,
-                    Smoothed::GainDb => 0.0,
-                    _ => 1.0,
-                },
-                gain: 1.0,
-                until_step: 0,
-            }),
+            Smoothed::Power | Smoothed::Magnitude => Box::new(self.level_smoother(values, sample_rate_hz)),
+            Smoothed::LevelDb | Smoothed::GainDb | Smoothed::Gain => {
+                Box::new(self.curve_smoother(values, sample_rate_hz))
+            }
         }
     }
+
+    fn inverse_blocks_of(
+        &self,
+        many: &[Vec<f64>],
+        sample_rate_hz: f64,
+        recorded: &[f32],
+        hop_samples: usize,
+    ) -> Option<Vec<Vec<f32>>> {
+        let groups = many.chunks(LANES).map(|values| match self.smoothed {
+            Smoothed::Power | Smoothed::Magnitude => {
+                let of = |values: &Vec<f64>| self.level_smoother(values, sample_rate_hz);
+                let smoothers = values.iter().map(of).collect::<Vec<_>>();
+                match smoothers.len() {
+                    1 => LevelSmoothers::<1>::new(&smoothers).inverse_blocks(recorded, hop_samples),
+                    2..=4 => LevelSmoothers::<4>::new(&smoothers).inverse_blocks(recorded, hop_samples),
+                    _ => LevelSmoothers::<LANES>::new(&smoothers).inverse_blocks(recorded, hop_samples),
+                }
+            }
+            Smoothed::LevelDb | Smoothed::GainDb | Smoothed::Gain => {
+                let of = |values: &Vec<f64>| self.curve_smoother(values, sample_rate_hz);
+                let smoothers = values.iter().map(of).collect::<Vec<_>>();
+                match smoothers.len() {
+                    1 => CurveSmoothers::<1>::new(&smoothers).inverse_blocks(recorded, hop_samples),
+                    2..=4 => CurveSmoothers::<4>::new(&smoothers).inverse_blocks(recorded, hop_samples),
+                    _ => CurveSmoothers::<LANES>::new(&smoothers).inverse_blocks(recorded, hop_samples),
+                }
+            }
+        });
+        Some(groups.flatten().collect())
+    }
+}
+
+impl Compressor {
+    fn level_smoother(&self, values: &[f64], sample_rate_hz: f64) -> LevelSmoother {
+        let (curve, at) = (Curve::of(values), |k| value_at(values, k));
+        let (attack_s, release_s) = (at(3), at(4));
+        LevelSmoother {
+            curve,
+            is_power: self.smoothed == Smoothed::Power,
+            attack: one_pole(attack_s, sample_rate_hz),
+            release: one_pole(release_s, sample_rate_hz),
+            coarse_attack: one_pole(attack_s, sample_rate_hz / COARSE_SAMPLES as f64),
+            coarse_release: one_pole(release_s, sample_rate_hz / COARSE_SAMPLES as f64),
+            envelope: 1e-20,
+        }
+    }
+
+    fn curve_smoother(&self, values: &[f64], sample_rate_hz: f64) -> CurveSmoother {
+        let (curve, at) = (Curve::of(values), |k| value_at(values, k));
+        let (attack_s, release_s) = (at(3), at(4));
+        CurveSmoother {
+            curve,
+            smoothed: self.smoothed,
+            mean: one_pole(at(5), sample_rate_hz),
+            attack: one_pole(attack_s, sample_rate_hz / f64::from(CURVE_STEP)),
+            release: one_pole(release_s, sample_rate_hz / f64::from(CURVE_STEP)),
+            power: 0.0,
+            state: match self.smoothed {
+                Smoothed::LevelDb => SILENCE_DB,
+                Smoothed::GainDb => 0.0,
+                _ => 1.0,
+            },
+            gain: 1.0,
+            until_step: 0,
+        }
+    }
+}
+
+/// Constant `k`, within its range; its default where it is missing.
+fn value_at(values: &[f64], k: usize) -> f64 {
+    let p = &PARAMETERS[k];
+    values.get(k).copied().filter(|v| v.is_finite()).unwrap_or(p.default).clamp(p.low, p.high)
 }
 
 /// Coefficient of a one-pole smoother: `1 - e^(-1 / (time * rate))`.
@@ -169,6 +216,11 @@ struct Curve {
 }
 
 impl Curve {
+    fn of(values: &[f64]) -> Self {
+        let at = |k| value_at(values, k) as f32;
+        Self { threshold_db: at(0), slope: at(1), knee_db: at(2) }
+    }
+
     /// Gain in dB at a level in dB.
     fn gain_db(&self, level_db: f32) -> f32 {
         let over = level_db - self.threshold_db;
@@ -320,6 +372,101 @@ impl LevelSmoother {
     }
 }
 
+/// Several of them side by side; each does what [`LevelSmoother::inverse_coarse`] does.
+struct LevelSmoothers<const L: usize> {
+    each: [LevelSmoother; L],
+    /// How many there are; the lanes behind repeat the first.
+    len: usize,
+    envelope: [f32; L],
+    attack: [f32; L],
+    release: [f32; L],
+    low: [f32; L],
+    high: [f32; L],
+    offset: [f32; L],
+    tilt: [f32; L],
+}
+
+impl<const L: usize> LevelSmoothers<L> {
+    fn new(smoothers: &[LevelSmoother]) -> Self {
+        let each = std::array::from_fn(|k| smoothers[if k < smoothers.len() { k } else { 0 }].clone());
+        let mut out = Self {
+            len: smoothers.len(),
+            envelope: [1e-20; L],
+            attack: std::array::from_fn(|k| each[k].coarse_attack),
+            release: std::array::from_fn(|k| each[k].coarse_release),
+            low: [0.0; L],
+            high: [0.0; L],
+            offset: [0.0; L],
+            tilt: [0.0; L],
+            each,
+        };
+        (0..L).for_each(|k| out.draw_line(k));
+        out
+    }
+
+    fn draw_line(&mut self, k: usize) {
+        let line = self.each[k].near(self.envelope[k]);
+        (self.low[k], self.high[k], self.offset[k], self.tilt[k]) = (line.low, line.high, line.offset, line.tilt);
+    }
+
+    /// The next samples, up to three, heard as their mean. Returns what undoes the gain.
+    #[inline]
+    fn step(&mut self, heard: f32) -> [f32; L] {
+        let mut undo = [0f32; L];
+        let mut is_out = false;
+        for k in 0..L {
+            undo[k] = self.offset[k] + self.tilt[k] * self.envelope[k];
+            let step = heard * undo[k] - self.envelope[k];
+            self.envelope[k] += step * if step > 0.0 { self.attack[k] } else { self.release[k] };
+            is_out |= (self.envelope[k] < self.low[k]) | (self.envelope[k] > self.high[k]);
+        }
+        if is_out {
+            self.draw_lines();
+        }
+        undo
+    }
+
+    #[cold]
+    fn draw_lines(&mut self) {
+        for k in 0..L {
+            if self.envelope[k] < self.low[k] || self.envelope[k] > self.high[k] {
+                self.envelope[k] = self.envelope[k].clamp(1e-20, LOUDEST);
+                self.draw_line(k);
+            }
+        }
+    }
+
+    fn inverse_blocks(mut self, recorded: &[f32], hop_samples: usize) -> Vec<Vec<f32>> {
+        let is_power = self.each[0].is_power;
+        let mut out = vec![Vec::with_capacity(recorded.len().div_ceil(hop_samples)); self.len];
+        let mut gains = Vec::with_capacity(hop_samples.div_ceil(COARSE_SAMPLES));
+        for hop in recorded.chunks(hop_samples) {
+            gains.clear();
+            for ys in hop.chunks(COARSE_SAMPLES) {
+                let heard = if is_power {
+                    ys.iter().map(|y| y * y).sum::<f32>()
+                } else {
+                    ys.iter().map(|y| y.abs()).sum::<f32>()
+                };
+                gains.push(self.step(heard * (1.0 / COARSE_SAMPLES as f32)));
+            }
+            if is_power {
+                gains.as_flattened_mut().iter_mut().for_each(|g| *g = 1.0 / g.sqrt());
+            } else {
+                gains.as_flattened_mut().iter_mut().for_each(|g| *g = 1.0 / *g);
+            }
+            let mut sums = HopSums::<L>::new(hop.len());
+            for (ys, gain) in hop.chunks(COARSE_SAMPLES).zip(&gains) {
+                ys.iter().for_each(|_| sums.add(gain));
+            }
+            for (out, mean) in out.iter_mut().zip(sums.mean(hop.len())) {
+                out.push(mean);
+            }
+        }
+        out
+    }
+}
+
 /// Samples between evaluations of the curve where it stands before the smoother: the averaged power hardly moves in
 /// between.
 const CURVE_STEP: u8 = 8;
@@ -383,10 +530,91 @@ impl GainControl for CurveSmoother {
     }
 }
 
+/// Several of them side by side; each does what [`CurveSmoother::run`] does backwards.
+struct CurveSmoothers<const L: usize> {
+    each: [CurveSmoother; L],
+    /// How many there are; the lanes behind repeat the first.
+    len: usize,
+    mean: [f32; L],
+    power: [f32; L],
+    gain: [f32; L],
+    until_step: u8,
+}
+
+impl<const L: usize> CurveSmoothers<L> {
+    fn new(smoothers: &[CurveSmoother]) -> Self {
+        let each: [CurveSmoother; L] =
+            std::array::from_fn(|k| smoothers[if k < smoothers.len() { k } else { 0 }].clone());
+        let mean = std::array::from_fn(|k| each[k].mean);
+        Self { each, len: smoothers.len(), mean, power: [0.0; L], gain: [1.0; L], until_step: 0 }
+    }
+
+    fn step(&mut self) {
+        for (k, one) in self.each.iter_mut().enumerate() {
+            one.power = self.power[k];
+            one.step();
+            self.gain[k] = one.gain;
+        }
+    }
+
+    fn inverse_blocks(mut self, recorded: &[f32], hop_samples: usize) -> Vec<Vec<f32>> {
+        let mut out = vec![Vec::with_capacity(recorded.len().div_ceil(hop_samples)); self.len];
+        for hop in recorded.chunks(hop_samples) {
+            let mut sums = HopSums::<L>::new(hop.len());
+            for y in hop {
+                if self.until_step == 0 {
+                    self.step();
+                    self.until_step = CURVE_STEP;
+                }
+                self.until_step -= 1;
+                sums.add(&self.gain);
+                for k in 0..L {
+                    let x = y / self.gain[k];
+                    let power = self.power[k] + ((x * x).min(LOUDEST) - self.power[k]) * self.mean[k];
+                    self.power[k] = power.max(1e-20);
+                }
+            }
+            for (out, mean) in out.iter_mut().zip(sums.mean(hop.len())) {
+                out.push(mean);
+            }
+        }
+        out
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::law::{Direction, gain_of};
+
+    #[test]
+    fn side_by_side_is_one_after_the_other_to_the_last_bit() {
+        let heard = struck_notes();
+        let many = (0..11).map(|k| {
+            let k = f64::from(k);
+            vec![-50.0 + 4.0 * k, 0.1 + 0.08 * k, 2.0 * k, 0.0005 * (k + 1.0), 0.03 * (k + 1.0), 0.001 * (k + 1.0)]
+        });
+        let many = many.collect::<Vec<_>>();
+        for law in Compressor::ALL {
+            // Hops of whole groups of three samples, and others; the last is cut off.
+            for hop in [480usize, 110, 441] {
+                for len in [1, 3, 11] {
+                    let together = law.inverse_blocks_of(&many[..len], 48_000.0, &heard[..50_001], hop).unwrap();
+                    assert_eq!(together.len(), len);
+                    for (values, together) in many.iter().zip(&together) {
+                        let mut running = law.start(values, 48_000.0);
+                        let mut gain = vec![0.0; hop];
+                        let alone = heard[..50_001].chunks(hop).map(|block| {
+                            let gain = &mut gain[..block.len()];
+                            running.inverse_coarse(block, gain);
+                            crate::law::sum(gain) / block.len() as f32
+                        });
+                        assert!(alone.eq(together.iter().copied()), "{} hop {hop} of {len}", law.name());
+                    }
+                }
+            }
+        }
+    }
 
     fn struck_notes() -> Vec<f32> {
         (0..96_000)

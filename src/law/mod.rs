@@ -29,6 +29,7 @@ mod leveller;
 pub mod limiter;
 mod normaliser;
 mod speex;
+mod together;
 
 pub use agc1::{Agc1Adaptive, Agc1Fixed};
 pub use agc1_analog::Agc1Analog;
@@ -43,6 +44,7 @@ pub use speex::Speex;
 
 use serde::Serialize;
 use std::sync::Arc;
+pub(crate) use together::sum;
 
 /// How a parameter is spread over its range when it is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -99,6 +101,20 @@ pub trait Law: std::fmt::Debug + Send + Sync {
 
     /// Starts the law with one value per parameter; values outside their ranges are clamped.
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl>;
+
+    /// The coarse inverse for many sets of constants at once: the mean gain, an amplitude factor, of each block of
+    /// `hop_samples`, to the last bit as [`GainControl::inverse_coarse`] gives it, called for one block at a time. Absent where
+    /// that is not faster than one after the other.
+    fn inverse_blocks_of(
+        &self,
+        many: &[Vec<f64>],
+        sample_rate_hz: f64,
+        recorded: &[f32],
+        hop_samples: usize,
+    ) -> Option<Vec<Vec<f32>>> {
+        let _ = (many, sample_rate_hz, recorded, hop_samples);
+        None
+    }
 
     /// Listens to a recording once for many coarse inverses: what the law hears of it whatever its constants are.
     /// Absent where that would save nothing.

@@ -11,7 +11,7 @@ pub mod page;
 #[cfg(feature = "plot")]
 pub mod plot;
 #[cfg(test)]
-mod specimen;
+pub(crate) mod specimen;
 pub mod story;
 pub mod summary;
 pub mod table;

@@ -78,7 +78,8 @@ pub fn restore_sound<'a>(
         Some(fit) => Undo::of_law(fit, sound, config)?,
     };
     let mut out = Restoration { sound, undo, median: 1.0, overall_gain_db: 0.0, true_peak_dbtp: 0.0 };
-    let go_on = |fraction: f64| if observer.progress(Stage::Restore, fraction) { Ok(()) } else { Err(Error::Cancelled) };
+    let go_on =
+        |fraction: f64| if observer.progress(Stage::Restore, fraction) { Ok(()) } else { Err(Error::Cancelled) };
     if matches!(out.undo, Undo::Law(..) | Undo::Landed(..)) {
         out.median = out.median_gain(&go_on)?;
     }
@@ -128,10 +129,7 @@ impl Restoration<'_> {
     }
 
     /// The recording divided by the gain, before the overall constant.
-    fn divided(
-        &self,
-        take: &mut dyn FnMut(usize, &mut Vec<Vec<f32>>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn divided(&self, take: &mut dyn FnMut(usize, &mut Vec<Vec<f32>>) -> Result<(), Error>) -> Result<(), Error> {
         let median = self.median;
         self.gains(&mut |start, channels, gain| {
             if !gain.is_empty() {
@@ -185,7 +183,8 @@ impl Restoration<'_> {
             // What follows the last whole window belongs to the last piece.
             let end = if k + 1 == pieces.len() { sound.sample_len() } else { frames.end * hop };
             let lead_samples = piece.lead * hop;
-            let mut gain = law::samples_of(&piece.marks, stft.sample_rate_hz(), lead_samples + end - frames.start * hop);
+            let mut gain =
+                law::samples_of(&piece.marks, stft.sample_rate_hz(), lead_samples + end - frames.start * hop);
             for start in (frames.start * hop..end).step_by(BLOCK_SAMPLES) {
                 let stop = end.min(start + BLOCK_SAMPLES);
                 sound.read(start..stop, &mut channels)?;
@@ -292,5 +291,89 @@ impl Ahead<'_> {
         self.heard_len += len;
         follow(running, &drive, gain);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
+    use super::*;
+    use crate::analysis::Verdict;
+    use crate::audio::Audio;
+    use crate::law::families;
+    use crate::report::specimen;
+    use crate::restore::{RestoreConfig, Trust, restore};
+
+    /// Three blocks, the last cut off, in two channels of which either may be the louder.
+    fn audio() -> Audio {
+        let sample = |n: usize, hz: f64| {
+            let t = n as f64 / 16_000.0;
+            (0.7 * (-2.0 * (t % 0.7)).exp() * (std::f64::consts::TAU * hz * t).sin()) as f32
+        };
+        let channel = |hz: f64| (0..2 * BLOCK_SAMPLES + 7_777).map(|n| sample(n, hz)).collect();
+        Audio::new(16_000, vec![channel(330.0), channel(247.0)]).unwrap()
+    }
+
+    fn config(level: Level) -> Config {
+        let mut config = Config { restore: RestoreConfig { level, trust: Trust::Caller }, ..Config::default() };
+        config.fit.laws = families();
+        config
+    }
+
+    fn blocks_of(restoration: &Restoration<'_>) -> Vec<Vec<f32>> {
+        let mut out = vec![Vec::new(); restoration.channel_len()];
+        let take = &mut |block: &[Vec<f32>]| {
+            out.iter_mut().zip(block).for_each(|(out, block)| out.extend_from_slice(block));
+            Ok(())
+        };
+        restoration.blocks(take).unwrap();
+        out
+    }
+
+    fn assert_same(analysis: &Analysis, config: &Config, of: &str) {
+        let audio = audio();
+        let whole = restore(&audio, analysis, config).unwrap();
+        let blocks = restore_sound(&audio, analysis, config, &()).unwrap();
+        assert_eq!(blocks.overall_gain_db, whole.overall_gain_db, "{of}");
+        assert_eq!(blocks.true_peak_dbtp, whole.true_peak_dbtp, "{of}");
+        assert!(blocks_of(&blocks) == whole.audio.channels(), "{of}: samples differ");
+    }
+
+    #[test]
+    fn laws_and_curves_undone_in_blocks_are_undone_whole_to_the_last_bit() {
+        let curve = specimen::analysis(&audio(), Verdict::Agc, |t| 6.0 * (3.0 * t).sin());
+        let config = config(Level::KeepBelowMinusOneDbtp);
+        assert_same(&Analysis { law: None, ..curve.clone() }, &config, "curve");
+        assert_same(&Analysis { verdict: Verdict::None, ..curve.clone() }, &config, "nothing");
+        for law in families() {
+            let parameter = |p: &law::Parameter| law::FittedParameter {
+                name: p.name.to_owned(),
+                unit: p.unit.to_owned(),
+                value: p.default,
+                lower: p.default,
+                upper: p.default,
+            };
+            let parameters = law.parameters().iter().map(parameter).collect();
+            let fit = LawFit { name: law.name().to_owned(), parameters, landings: Vec::new() };
+            assert_same(&Analysis { law: Some(fit), ..curve.clone() }, &config, law.name());
+        }
+    }
+
+    #[test]
+    fn the_median_is_that_of_all_samples() {
+        let audio = audio();
+        let mut analysis = specimen::analysis(&audio, Verdict::Agc, |t| 6.0 * (3.0 * t).sin());
+        analysis.law = None;
+        let restoration = restore_sound(&audio, &analysis, &config(Level::Keep), &()).unwrap();
+        let mut all = Vec::new();
+        restoration
+            .gains(&mut |_, _, gain| {
+                all.extend_from_slice(gain);
+                Ok(())
+            })
+            .unwrap();
+        let middle = all.len() / 2;
+        let expected = *all.select_nth_unstable_by(middle, f32::total_cmp).1;
+        assert_eq!(restoration.median_gain(&|_| Ok(())).unwrap().to_bits(), expected.to_bits());
     }
 }

@@ -1,6 +1,6 @@
 //! Seconds that each stage takes on one recording and one thread, as JSON: for `benches/peers.sh`.
 //!
-//! `cargo run --release --example stages -- RECORDING`
+//! `cargo run --release --example stages -- [RECORDING [RUNS]]`
 #![allow(clippy::unwrap_used, reason = "an example may stop where it fails")]
 
 use agcfix::stft::Stft;
@@ -12,23 +12,24 @@ use std::time::Instant;
 /// Runs of which the fastest counts: the others waited for something.
 const RUNS: usize = 5;
 
-fn fastest(mut run: impl FnMut()) -> f64 {
+fn fastest(runs: usize, mut run: impl FnMut()) -> f64 {
     let timed = |_| {
         let begun = Instant::now();
         run();
         begun.elapsed().as_secs_f64()
     };
-    (0..RUNS).map(timed).fold(f64::INFINITY, f64::min)
+    (0..runs).map(timed).fold(f64::INFINITY, f64::min)
 }
 
 fn main() {
     let shipped = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/data/prelude-phone.m4a");
     let path = std::env::args_os().nth(1).map_or_else(shipped, PathBuf::from);
-    let decoding_s = fastest(|| drop(black_box(decode::read(&path).unwrap())));
+    let runs = std::env::args().nth(2).map_or(RUNS, |typed| typed.parse().unwrap());
+    let decoding_s = fastest(runs, || drop(black_box(decode::read(&path).unwrap())));
     let audio = decode::read(&path).unwrap().audio;
     let config = Config::default();
     let stft = Stft::new(&config.stft, f64::from(audio.sample_rate_hz())).unwrap();
-    let transforms_s = fastest(|| {
+    let transforms_s = fastest(runs, || {
         let mut scratch = stft.scratch();
         let mut power = vec![0.0; stft.bin_len()];
         for frame in 0..stft.frame_len(audio.sample_len()) {
@@ -37,9 +38,9 @@ fn main() {
         }
     });
     let follow = || partials::follow(&audio, &stft, &config.peaks, &config.link, &()).unwrap();
-    let partials_s = fastest(|| drop(black_box(follow())));
+    let partials_s = fastest(runs, || drop(black_box(follow())));
     let partials = follow();
-    let decays_s = fastest(|| {
+    let decays_s = fastest(runs, || {
         for segment in decay::segments(&partials, &[], stft.hop_s(), &config.decay) {
             let points = segment.points.clone();
             let time = |f: &u32| f64::from(f - segment.origin_frame) * stft.hop_s();

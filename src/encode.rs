@@ -140,22 +140,16 @@ impl<W: Write> WavWriter<W> {
 
     fn convert(&mut self, planes: &[&[f32]]) {
         let Self { bits, dither, written, block, .. } = self;
-        for n in 0..planes.first().map_or(0, |plane| plane.len()) {
-            for plane in planes {
-                let x = plane[n];
-                match bits {
-                    BitDepth::Float32 => block.extend(x.to_le_bytes()),
-                    BitDepth::Int16 => {
-                        let dither = dither.as_mut().map_or(0.0, triangular);
-                        let value = quantized(x, 16, dither, written);
-                        block.extend((value as i16).to_le_bytes());
-                    }
-                    BitDepth::Int24 => {
-                        let value = quantized(x, 24, 0.0, written);
-                        block.extend(&value.to_le_bytes()[..3]);
-                    }
-                }
-            }
+        match bits {
+            BitDepth::Float32 => interleave(planes, block, |x| x.to_le_bytes()),
+            BitDepth::Int16 => interleave(planes, block, |x| {
+                let dither = dither.as_mut().map_or(0.0, triangular);
+                (quantized(x, 16, dither, written) as i16).to_le_bytes()
+            }),
+            BitDepth::Int24 => interleave(planes, block, |x| {
+                let [a, b, c, _] = quantized(x, 24, 0.0, written).to_le_bytes();
+                [a, b, c]
+            }),
         }
     }
 
@@ -171,6 +165,17 @@ impl<W: Write> WavWriter<W> {
         self.writer.write_all(&chunks_bytes(&metadata.after))?;
         self.writer.flush()?;
         Ok(self.written)
+    }
+}
+
+/// The bytes of every sample, frame by frame.
+fn interleave<const N: usize>(planes: &[&[f32]], block: &mut Vec<u8>, mut bytes: impl FnMut(f32) -> [u8; N]) {
+    let len = planes.first().map_or(0, |plane| plane.len());
+    block.resize(len * planes.len() * N, 0);
+    for (n, frame) in block.chunks_exact_mut((planes.len() * N).max(1)).enumerate() {
+        for (out, plane) in frame.chunks_exact_mut(N).zip(planes) {
+            out.copy_from_slice(&bytes(plane[n]));
+        }
     }
 }
 
@@ -306,9 +311,26 @@ fn triangular(random: &mut ChaCha8Rng) -> f64 {
     uniform() - uniform()
 }
 
+/// As [`f64::round`], which is a call for every sample, for all values that are not far beyond full scale.
+#[inline]
+fn rounded(value: f64) -> f64 {
+    // `as` saturates; what is beyond its range is beyond full scale as well.
+    let whole = value as i64 as f64;
+    let rest = value - whole;
+    whole
+        + if rest >= 0.5 {
+            1.0
+        } else if rest <= -0.5 {
+            -1.0
+        } else {
+            0.0
+        }
+}
+
+#[inline]
 fn quantized(x: f32, bits: i32, dither: f64, written: &mut Written) -> i32 {
-    let scale = 2f64.powi(bits - 1);
-    let value = (f64::from(x) * scale + dither).round();
+    let scale = f64::from(1u32 << (bits - 1));
+    let value = rounded(f64::from(x) * scale + dither);
     let clamped = value.clamp(-scale, scale - 1.0);
     // A full-scale +1 (or the dither on top) misses the largest integer by a step or two: that is not clipping.
     written.clamped_len += u64::from((value - clamped).abs() > 2.0);
@@ -367,6 +389,14 @@ mod tests {
         // with rectangular dither the variance is 0.21 and depends on the level.
         assert!((mean - 0.3).abs() < 0.0064, "{mean}");
         assert!((variance - 0.25).abs() < 0.0056, "{variance}");
+    }
+
+    #[test]
+    fn rounding_is_the_librarys() {
+        let near = [0.0, 0.49999999999999994, 0.5, 0.9, 1.5, 2.5, 8_388_607.5, 8_388_606.499_999_999, 4e9, 1e15];
+        for value in near.into_iter().flat_map(|v| [v, -v]) {
+            assert_eq!(rounded(value), f64::round(value), "{value}");
+        }
     }
 
     #[test]

@@ -389,7 +389,7 @@ struct LevelSmoothers<const L: usize> {
 impl<const L: usize> LevelSmoothers<L> {
     fn new(smoothers: &[LevelSmoother]) -> Self {
         let each = std::array::from_fn(|k| smoothers[if k < smoothers.len() { k } else { 0 }].clone());
-        let mut out = Self {
+        Self {
             len: smoothers.len(),
             envelope: [1e-20; L],
             attack: std::array::from_fn(|k| each[k].coarse_attack),
@@ -399,9 +399,7 @@ impl<const L: usize> LevelSmoothers<L> {
             offset: [0.0; L],
             tilt: [0.0; L],
             each,
-        };
-        (0..L).for_each(|k| out.draw_line(k));
-        out
+        }
     }
 
     fn draw_line(&mut self, k: usize) {
@@ -409,24 +407,25 @@ impl<const L: usize> LevelSmoothers<L> {
         (self.low[k], self.high[k], self.offset[k], self.tilt[k]) = (line.low, line.high, line.offset, line.tilt);
     }
 
-    /// The next samples, up to three, heard as their mean. Returns what undoes the gain.
-    #[inline]
-    fn step(&mut self, heard: f32) -> [f32; L] {
-        let mut undo = [0f32; L];
-        let mut is_out = false;
-        for k in 0..L {
-            undo[k] = self.offset[k] + self.tilt[k] * self.envelope[k];
-            let step = heard * undo[k] - self.envelope[k];
-            self.envelope[k] += step * if step > 0.0 { self.attack[k] } else { self.release[k] };
-            is_out |= (self.envelope[k] < self.low[k]) | (self.envelope[k] > self.high[k]);
-        }
-        if is_out {
-            self.draw_lines();
-        }
-        undo
+    /// The next samples, up to three, heard as their mean: the envelopes move on. Returns what undoes the gain, and whether
+    /// an envelope has left its line.
+    ///
+    /// Whole arrays at a time, and no branch within: the form that becomes vector instructions.
+    #[inline(always)]
+    fn step(&self, heard: f32, envelope: &mut [f32; L]) -> ([f32; L], bool) {
+        let was = *envelope;
+        let undo: [f32; L] = std::array::from_fn(|k| self.offset[k] + self.tilt[k] * was[k]);
+        let step: [f32; L] = std::array::from_fn(|k| heard * undo[k] - was[k]);
+        let rate: [f32; L] = std::array::from_fn(|k| if step[k] > 0.0 { self.attack[k] } else { self.release[k] });
+        let now: [f32; L] = std::array::from_fn(|k| was[k] + step[k] * rate[k]);
+        *envelope = now;
+        let is_out: [u32; L] =
+            std::array::from_fn(|k| u32::from(now[k] < self.low[k]) | u32::from(now[k] > self.high[k]));
+        (undo, is_out.iter().fold(0, |any, out| any | out) != 0)
     }
 
     #[cold]
+    #[inline(never)]
     fn draw_lines(&mut self) {
         for k in 0..L {
             if self.envelope[k] < self.low[k] || self.envelope[k] > self.high[k] {
@@ -441,6 +440,9 @@ impl<const L: usize> LevelSmoothers<L> {
         let mut out = vec![Vec::with_capacity(recorded.len().div_ceil(hop_samples)); self.len];
         let mut gains = Vec::with_capacity(hop_samples.div_ceil(COARSE_SAMPLES));
         for hop in recorded.chunks(hop_samples) {
+            // As a single run does at the start of every block.
+            (0..L).for_each(|k| self.draw_line(k));
+            let mut envelope = self.envelope;
             gains.clear();
             for ys in hop.chunks(COARSE_SAMPLES) {
                 let heard = if is_power {
@@ -448,8 +450,15 @@ impl<const L: usize> LevelSmoothers<L> {
                 } else {
                     ys.iter().map(|y| y.abs()).sum::<f32>()
                 };
-                gains.push(self.step(heard * (1.0 / COARSE_SAMPLES as f32)));
+                let (undo, is_out) = self.step(heard * (1.0 / COARSE_SAMPLES as f32), &mut envelope);
+                gains.push(undo);
+                if is_out {
+                    self.envelope = envelope;
+                    self.draw_lines();
+                    envelope = self.envelope;
+                }
             }
+            self.envelope = envelope;
             if is_power {
                 gains.as_flattened_mut().iter_mut().for_each(|g| *g = 1.0 / g.sqrt());
             } else {
@@ -568,11 +577,11 @@ impl<const L: usize> CurveSmoothers<L> {
                 }
                 self.until_step -= 1;
                 sums.add(&self.gain);
-                for k in 0..L {
-                    let x = y / self.gain[k];
-                    let power = self.power[k] + ((x * x).min(LOUDEST) - self.power[k]) * self.mean[k];
-                    self.power[k] = power.max(1e-20);
-                }
+                let x: [f32; L] = std::array::from_fn(|k| y / self.gain[k]);
+                let heard: [f32; L] = std::array::from_fn(|k| (x[k] * x[k]).min(LOUDEST));
+                let power: [f32; L] =
+                    std::array::from_fn(|k| self.power[k] + (heard[k] - self.power[k]) * self.mean[k]);
+                self.power = std::array::from_fn(|k| power[k].max(1e-20));
             }
             for (out, mean) in out.iter_mut().zip(sums.mean(hop.len())) {
                 out.push(mean);

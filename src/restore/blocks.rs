@@ -149,8 +149,8 @@ impl Restoration<'_> {
         match &self.undo {
             Undo::Nothing => each_block(sound, BLOCK_SAMPLES, &mut |start, channels| take(start, channels, &mut [])),
             Undo::Curve(curve) => each_block(sound, BLOCK_SAMPLES, &mut |start, channels| {
-                gain.clear();
-                gain.extend((start..start + channels[0].len()).map(|n| curve.at(n)));
+                gain.resize(channels[0].len(), 1.0);
+                curve.fill(start, &mut gain);
                 take(start, channels, &mut gain)
             }),
             Undo::Law(law, values) => {

@@ -21,7 +21,7 @@ use crate::law::{self, Landing, Law, LawFit};
 use crate::onsets::Step;
 use crate::partials::{self, Partials};
 use crate::progress::{Observer, Stage};
-use crate::sound::{self, Sound};
+use crate::sound::Sound;
 use crate::stft::Stft;
 use crate::threads::{each_mut, map_all};
 use std::ops::Range;
@@ -39,10 +39,10 @@ pub(super) fn analyze(sound: &dyn Sound, config: &Config, observer: &dyn Observe
     let rate_hz = f64::from(sound.sample_rate_hz());
     let stft = Stft::new(&config.stft, rate_hz)?;
     let searched_len = sound.sample_len().min((config.fit.search_s * rate_hz) as usize);
-    let beginning = sound::held(sound, 0..searched_len)?;
-    let partials = partials::follow(&beginning, &stft, &config.peaks, &config.link, observer)?;
-    let drive: Arc<[f32]> = law::drive(beginning.channels()).into();
-    drop(beginning);
+    let frame_len = stft.frame_len(searched_len);
+    let mut told = |done: usize| observer.progress(Stage::Partials, done as f64 / frame_len as f64);
+    let partials = partials::follow_frames(sound, 0..frame_len, &stft, &config.peaks, &config.link, &mut told)?;
+    let drive: Arc<[f32]> = law::drive_of(sound, 0..searched_len)?.into();
     let weighing = weighing_of(&drive, searched_len, &stft, &partials, &[], config);
     if weighing.evidence.point_len() == 0 || config.fit.laws.is_empty() {
         let mut clipped = Clipped::default();
@@ -91,10 +91,9 @@ pub(super) fn analyze(sound: &dyn Sound, config: &Config, observer: &dyn Observe
         Ok(())
     })?;
     let frames = FrameGain::new(&stft, sound.sample_len());
-    let mut gains =
-        map_all(&runners.into_iter().map(Runner::finish).collect::<Vec<_>>(), |b| frames.frames_db(b)).into_iter();
-    let followed = if ceiling.is_none() { gains.next() } else { None };
-    let resampled = gains.map(|gain_db| centred(&gain_db)).collect::<Vec<_>>();
+    let mut runners = runners.into_iter().map(|runner| frames.frames_db(&runner.finish()));
+    let followed = if ceiling.is_none() { runners.next() } else { None };
+    let resampled = runners.map(|gain_db| centred(&gain_db)).collect::<Vec<_>>();
 
     let plan = Plan { sound, stft: &stft, config, law, law_index, values: &values };
     // Decays are told with the gain removed where there is one; that there is none may turn out only now.
@@ -305,10 +304,9 @@ impl Plan<'_> {
         let lead = lead_frames(stft, &frames);
         let from = frames.start - lead;
         let end = sound.sample_len().min((frames.end - 1) * stft.hop_samples() + stft.window_samples());
-        let audio = sound::held(sound, from * stft.hop_samples()..end)?;
-        let partials = partials::follow(&audio, stft, &config.peaks, &config.link, &())?;
-        let drive: Arc<[f32]> = law::drive(audio.channels()).into();
-        drop(audio);
+        let partials =
+            partials::follow_frames(sound, from..frames.end, stft, &config.peaks, &config.link, &mut |_| true)?;
+        let drive: Arc<[f32]> = law::drive_of(sound, from * stft.hop_samples()..end)?.into();
         let weighing = weighing_of(&drive, drive.len(), stft, &partials, &[], config);
         let landed = if weighing.evidence.point_len() > 0 { weighing.land(law, values) } else { Vec::new() };
         let gain_db = weighing.landed_db(law, values, &landed);
@@ -359,10 +357,7 @@ pub(crate) fn landed_piece(
     let lead = lead_frames(stft, &frames);
     let from = frames.start - lead;
     let end = sound.sample_len().min((frames.end - 1) * stft.hop_samples() + stft.window_samples());
-    let mut channels = Vec::new();
-    sound.read(from * stft.hop_samples()..end, &mut channels)?;
-    let drive = law::drive(&channels);
-    drop(channels);
+    let drive = law::drive_of(sound, from * stft.hop_samples()..end)?;
     let start_s = from as f64 * stft.hop_s();
     let own = landings.iter().map(|l| Landing { at_s: l.at_s - start_s, ..*l }).filter(|l| l.at_s >= 0.0);
     let own = own.take_while(|l| l.at_s * stft.sample_rate_hz() < drive.len() as f64).collect::<Vec<_>>();

@@ -42,7 +42,10 @@ pub use limiter::Limiter;
 pub use normaliser::Normaliser;
 pub use speex::Speex;
 
+use crate::error::Error;
+use crate::sound::Sound;
 use serde::Serialize;
+use std::ops::Range;
 use std::sync::Arc;
 pub(crate) use together::sum;
 
@@ -377,3 +380,20 @@ pub fn drive(channels: &[Vec<f32>]) -> Vec<f32> {
     }
     out
 }
+
+/// What a linked gain control hears in a stretch of a recording ([`drive`]), read block by block.
+///
+/// # Errors
+/// As [`Sound::read`].
+pub(crate) fn drive_of(sound: &dyn Sound, range: Range<usize>) -> Result<Vec<f32>, Error> {
+    let mut out = Vec::with_capacity(range.len());
+    let mut channels = Vec::new();
+    for start in range.clone().step_by(DRIVE_SAMPLES) {
+        sound.read(start..range.end.min(start + DRIVE_SAMPLES), &mut channels)?;
+        out.extend(drive(&channels));
+    }
+    Ok(out)
+}
+
+/// Samples of each channel that are made into a drive at a time.
+const DRIVE_SAMPLES: usize = 1 << 16;

@@ -52,10 +52,10 @@ enum Undo {
 impl Undo {
     fn of_law(fit: &LawFit, sound: &dyn Sound, config: &Config) -> Result<Self, Error> {
         let law = Arc::clone(law_named(fit, &config.fit.laws)?);
-        if fit.landings.is_empty() || !law.has_ceiling() {
+        let stft = Stft::new(&config.stft, f64::from(sound.sample_rate_hz()))?;
+        if fit.landings.is_empty() || !law.has_ceiling() || stft.frame_len(sound.sample_len()) == 0 {
             return Ok(Self::Law(law, fit.values()));
         }
-        let stft = Stft::new(&config.stft, f64::from(sound.sample_rate_hz()))?;
         Ok(Self::Landed(law, fit.clone(), stft))
     }
 }

@@ -1,13 +1,14 @@
 //! Decoded samples on their way in: held in memory, and put on disk once there are many.
 
 use super::limits::Keep;
-#[cfg(feature = "files")]
 use super::pcm::Coding;
 use super::stored::Stored;
 use crate::audio::Audio;
 use crate::sound::Sound;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+#[cfg(feature = "files")]
+use std::io::Write;
+use std::io::{self, BufWriter};
 use std::ops::Range;
 
 /// The samples of a recording, wherever they are.
@@ -45,6 +46,7 @@ const SPOOL_BLOCK_SAMPLES: usize = 1 << 18;
 
 /// Takes samples in.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "files"), allow(dead_code, reason = "without files nothing is put on disk"))]
 pub(super) struct Gather {
     keep: Keep,
     planes: Vec<Vec<f32>>,
@@ -140,7 +142,6 @@ impl Gather {
 }
 
 /// What was spooled, cut to `kept`.
-#[cfg(feature = "files")]
 pub(super) fn stored(path: &std::path::Path, file: File, shape: (u32, usize), kept: Vec<Range<u64>>) -> Stored {
     Stored::new(path, file, 0, Coding::Float32, shape, kept)
 }

@@ -210,11 +210,28 @@ fn tell(
     }
     // Cut again with the best gain removed, then settle the constants on those cuts.
     let again = cut_again(&search.candidates[0].gain_db);
-    let (best, ceiling) =
+    let (mut best, ceiling) =
         threads::both(|| fit::settle(&again, &search, &config.fit), || landings::search(weighing, &config.fit.laws));
-    let mut candidates = vec![weighing.weigh(best.law_index, best.values.clone(), best.gain_db.clone())];
+    let best_law = config.fit.laws[best.law_index].as_ref();
+    let mut candidates = vec![weighing.weigh_law(best_law, best.law_index, best.values.clone(), best.gain_db.clone())];
     candidates.extend(search.candidates);
-    let weight = verdict::weigh(weighing, &candidates, &config.verdict);
+    let mut weight = verdict::weigh(weighing, &candidates, &config.verdict);
+    let alone = |candidate: &Candidate| verdict::weigh(weighing, std::slice::from_ref(candidate), &config.verdict);
+    let is_found = |candidate: &Candidate, weight: &Weight| {
+        let movement_db = standard_deviation(&centred(&candidate.gain_db));
+        verdict::decide(weighing, movement_db, weight, &config.verdict) == Verdict::Agc
+    };
+    if fit::is_usual(best_law, &best.values) {
+        // Nothing was chosen, so there is no choice whose luck the resamples would have to allow for.
+        weight.p_value = weight.p_value.min(alone(&candidates[0]).p_value);
+    } else if let Some(published) = fit::published(weighing, &config.fit)
+        && !is_found(&candidates[0], &weight)
+    {
+        let published_weight = alone(&published);
+        if is_found(&published, &published_weight) {
+            (best, weight, candidates) = (published.clone(), published_weight, vec![published]);
+        }
+    }
     if !observer.progress(Stage::Verdict, 0.5) {
         return Err(Error::Cancelled);
     }

@@ -17,7 +17,7 @@ use crate::progress::{Observer, Stage};
 use crate::stft::Stft;
 use crate::threads::{self, map_all};
 use landings::Effort;
-use search::{Uniform, latin_hypercube, polish, position_of, trials, values_at};
+use search::{Polished, Uniform, latin_hypercube, polish, position_of, trials, values_at};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -235,7 +235,7 @@ impl Weighing {
     pub fn score(&self, law: &dyn Law, law_index: usize, position: &[f64]) -> Candidate {
         let values = values_at(law.parameters(), position);
         let gain_db = self.frame_gains_db(law, std::slice::from_ref(&values)).pop();
-        self.weigh(law_index, values, gain_db.unwrap_or_default())
+        self.weigh_law(law, law_index, values, gain_db.unwrap_or_default())
     }
 
     /// Scores a law at many positions of the unit cube: each as [`Weighing::score`] does, to the last bit, but together.
@@ -247,7 +247,7 @@ impl Weighing {
         let groups = values.chunks(positions.len().div_ceil(groups).max(1)).collect::<Vec<_>>();
         let gains = map_all(&groups, |group| self.frame_gains_db(law, group)).into_iter().flatten().collect::<Vec<_>>();
         let pairs = values.into_iter().zip(gains).collect::<Vec<_>>();
-        map_all(&pairs, |(values, gain_db)| self.weigh(law_index, values.clone(), gain_db.clone()))
+        map_all(&pairs, |(values, gain_db)| self.weigh_law(law, law_index, values.clone(), gain_db.clone()))
     }
 
     /// The coarse gains that each frame sees, in dB, for several sets of constants.
@@ -257,6 +257,20 @@ impl Weighing {
             Some(blocks) => blocks.iter().map(|blocks| self.frame_gain.frames_db(blocks)).collect(),
             None => many.iter().map(|values| self.frame_gain_db(law, values, true)).collect(),
         }
+    }
+
+    /// Scores a law's gain, what unusual constants cost included.
+    #[must_use]
+    pub fn weigh_law(&self, law: &dyn Law, law_index: usize, values: Vec<f64>, gain_db: Vec<f32>) -> Candidate {
+        let unusual = cost_of_unusual(law, &values);
+        let mut candidate = self.weigh(law_index, values, gain_db);
+        candidate.loss += unusual;
+        if !law.habits().is_empty() {
+            // A published device with its published constants may drift as it does: nothing was chosen so that it would.
+            let chosen = (unusual / FREE_FROM).min(1.0);
+            candidate.loss -= (1.0 - chosen) * self.range_loss(&candidate.gain_db);
+        }
+        candidate
     }
 
     /// Scores a gain given per frame in dB.
@@ -324,6 +338,55 @@ impl Weighing {
     }
 }
 
+/// Distance from a usual value, as a share of the range, from which a constant costs what it costs to be unusual.
+const UNUSUAL_FROM: f64 = 0.001;
+/// What each constant costs that has no usual value: chance alone wins that much by choosing it.
+const CHOSEN_COST: f64 = 10.0;
+/// Cost of unusual constants from which a law is free to drift, so that drift has to be held small.
+const FREE_FROM: f64 = 40.0;
+
+/// Whether every constant is one that devices of this law usually have: nothing was chosen, so nothing was won by choosing.
+#[must_use]
+pub fn is_usual(law: &dyn Law, values: &[f64]) -> bool {
+    !law.habits().is_empty() && cost_of_unusual(law, values) < 1.0
+}
+
+/// The published device, with usual constants only, that suits the recording best.
+#[must_use]
+pub fn published(weighing: &Weighing, config: &FitConfig) -> Option<Candidate> {
+    let mut devices = Vec::new();
+    for (law_index, law) in config.laws.iter().enumerate() {
+        if law.habits().is_empty() || law.habits().iter().any(|h| h.usual.is_empty()) {
+            continue;
+        }
+        let mut values = vec![Vec::new()];
+        for habit in law.habits() {
+            values = values
+                .iter()
+                .flat_map(|known: &Vec<f64>| habit.usual.iter().map(|&u| [known.as_slice(), &[u]].concat()))
+                .collect();
+        }
+        devices.extend(values.into_iter().map(|values| (law_index, position_of(law.parameters(), &values))));
+    }
+    let scored = map_all(&devices, |(law_index, position)| {
+        weighing.score(config.laws[*law_index].as_ref(), *law_index, position)
+    });
+    scored.into_iter().min_by(|a, b| a.loss.total_cmp(&b.loss))
+}
+
+/// What the constants cost that are not where devices of this law have them.
+fn cost_of_unusual(law: &dyn Law, values: &[f64]) -> f64 {
+    let place = |parameter: &Parameter, value: f64| position_of(&[*parameter], &[value])[0];
+    let constants = law.parameters().iter().zip(values).enumerate();
+    constants
+        .map(|(d, (parameter, &value))| {
+            let Some(habit) = law.habits().get(d).filter(|habit| !habit.usual.is_empty()) else { return CHOSEN_COST };
+            let distances = habit.usual.iter().map(|&u| (place(parameter, u) - place(parameter, value)).abs());
+            habit.cost * (distances.fold(f64::INFINITY, f64::min) / UNUSUAL_FROM).min(1.0).powi(2)
+        })
+        .sum()
+}
+
 /// What the search of one family came to.
 #[derive(Debug, Clone)]
 pub struct FamilySearch {
@@ -337,6 +400,9 @@ pub struct FamilySearch {
 
 /// Points drawn before the first generation, for each member of the population: basins are found here or never.
 const FIRST_DRAW: usize = 4;
+
+/// Points of the first draw that keep every usual constant.
+const HABITUAL_DRAWS: usize = 10;
 
 /// Share of the constants that the first draw leaves at their defaults.
 const DEFAULT_SHARE: f64 = 0.3;
@@ -492,6 +558,16 @@ fn first_draw(law: &dyn Law, config: &FitConfig, law_index: usize) -> Vec<Vec<f6
             *u = *default;
         }
     }
+    // Some keep every constant that such devices usually have.
+    if !law.habits().is_empty() {
+        for mut position in latin_hypercube(HABITUAL_DRAWS, parameters.len(), &mut random) {
+            for (d, habit) in law.habits().iter().enumerate().filter(|(_, habit)| !habit.usual.is_empty()) {
+                let usual = habit.usual[((position[d] * habit.usual.len() as f64) as usize).min(habit.usual.len() - 1)];
+                position[d] = position_of(&parameters[d..=d], &[usual])[0];
+            }
+            positions.push(position);
+        }
+    }
     positions.push(defaults);
     positions
 }
@@ -594,9 +670,59 @@ pub fn settle(again: &Weighing, search: &Search, config: &FitConfig) -> Candidat
     // Twice: a simplex that has collapsed starts afresh.
     let first = polish(&position_of(parameters, &leader.values), 0.03, SETTLING_EVALUATIONS, score);
     let polished = polish(&first.position, 0.03, SETTLING_EVALUATIONS, score);
-    let values = values_at(parameters, &polished.position);
+    let usual = if law.habits().is_empty() { None } else { with_usual_constants(law.as_ref(), &polished, score) };
+    let position = usual.unwrap_or(polished.position);
+    let values = values_at(parameters, &position);
     let gain_db = again.frame_gain_db(law.as_ref(), &values, false);
-    again.weigh(leader.law_index, values, gain_db)
+    again.weigh_law(law.as_ref(), leader.law_index, values, gain_db)
+}
+
+/// Evaluations spent on each constant that does not keep its usual value, when others do.
+const USUAL_EVALUATIONS: usize = 12;
+/// Usual values of one constant that are tried, the nearest.
+const NEAREST_USUAL: usize = 2;
+
+/// The best position that keeps all usual constants but two at most, if that is better than one that was polished freely:
+/// constants make up for each other, so that they have to come home together.
+fn with_usual_constants(law: &dyn Law, polished: &Polished, score: impl Fn(&[f64]) -> f64 + Sync) -> Option<Vec<f64>> {
+    let parameters = law.parameters();
+    let mut choices = vec![(polished.position.clone(), Vec::new())];
+    for (d, habit) in law.habits().iter().enumerate().filter(|(_, habit)| !habit.usual.is_empty()) {
+        let mut usual =
+            habit.usual.iter().map(|&value| position_of(&parameters[d..=d], &[value])[0]).collect::<Vec<_>>();
+        usual.sort_by(|a, b| (a - polished.position[d]).abs().total_cmp(&(b - polished.position[d]).abs()));
+        usual.truncate(NEAREST_USUAL);
+        choices = choices
+            .into_iter()
+            .flat_map(|(position, free)| {
+                let kept = usual.iter().map(|&u| {
+                    let mut position = position.clone();
+                    position[d] = u;
+                    (position, free.clone())
+                });
+                let freed = (free.len() < 2).then(|| (position.clone(), [free.as_slice(), &[d]].concat()));
+                kept.chain(freed).collect::<Vec<_>>()
+            })
+            .collect();
+    }
+    // Constants without a usual value are always free.
+    let always = (0..parameters.len()).filter(|&d| law.habits().get(d).is_none_or(|h| h.usual.is_empty()));
+    let always = always.collect::<Vec<_>>();
+    let tried = map_all(&choices, |(position, free)| {
+        let free = always.iter().chain(free).copied().collect::<Vec<_>>();
+        let at = |u: &[f64]| {
+            let mut out = position.clone();
+            for (&d, u) in free.iter().zip(u) {
+                out[d] = *u;
+            }
+            out
+        };
+        let start = free.iter().map(|&d| position[d]).collect::<Vec<_>>();
+        let found = polish(&start, 0.03, USUAL_EVALUATIONS * free.len(), |u| score(&at(u)));
+        (found.cost, at(&found.position))
+    });
+    let best = tried.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 < polished.cost).then_some(best.1)
 }
 
 /// Keeps the best.

@@ -25,7 +25,7 @@ use super::agc1_hearing::{BLOCKS, Blocks, FULL_SCALE, Heard, Hearing, SUBFRAMES}
 use super::agc1_ramp::Ramp;
 use super::agc1_slider::{Capture, Microphone, Slider, is_quiet};
 use super::block_means::BlockMeans;
-use super::{Direction, GainControl, Landing, Law, Listened, Parameter, Scale, landing_at};
+use super::{Direction, GainControl, Habit, Landing, Law, Listened, Parameter, Scale, landing_at};
 use std::sync::Arc;
 
 /// Frame of the device, in s.
@@ -97,6 +97,15 @@ pub(super) const WIDE: Parameter = Parameter {
 static FIXED: [Parameter; 4] = [TARGET, COMPRESSION, LIMITER, VOLUME];
 static ADAPTIVE: [Parameter; 5] = [TARGET, COMPRESSION, LIMITER, VOLUME, WIDE];
 
+/// Hardly any device changes what the library sets.
+const HABITS: [Habit; 5] = [
+    Habit { usual: &[3.0], cost: 40.0 },
+    Habit { usual: &[9.0], cost: 40.0 },
+    Habit { usual: &[1.0], cost: 40.0 },
+    Habit { usual: &[0.0], cost: 40.0 },
+    Habit { usual: &[1.0], cost: 40.0 },
+];
+
 /// The fixed digital mode: table, envelopes and gate only.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Agc1Fixed;
@@ -148,6 +157,10 @@ impl Law for Agc1Adaptive {
 
     fn has_ceiling(&self) -> bool {
         true
+    }
+
+    fn habits(&self) -> &[Habit] {
+        &HABITS
     }
 
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {

@@ -80,6 +80,20 @@ pub struct Parameter {
     pub meaning: &'static str,
 }
 
+/// Values that devices usually give to a constant: those need no evidence, others do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Habit {
+    /// The usual values, in the parameter's unit; empty where any value is as good.
+    pub usual: &'static [f64],
+    /// What another value costs, in points of misfit.
+    pub cost: f64,
+}
+
+impl Habit {
+    /// A constant of which any value is as good.
+    pub const NONE: Self = Self { usual: &[], cost: 0.0 };
+}
+
 /// A family of gain controls that differ in their constants only.
 pub trait Law: std::fmt::Debug + Send + Sync {
     /// Short name in lower case with hyphens, as typed after `--law`.
@@ -100,6 +114,11 @@ pub trait Law: std::fmt::Debug + Send + Sync {
     /// Whether it says nothing at all without its landings: it is then not searched by running it backwards.
     fn needs_landings(&self) -> bool {
         false
+    }
+
+    /// What each constant usually is, for devices that share one published implementation; empty for other laws.
+    fn habits(&self) -> &[Habit] {
+        &[]
     }
 
     /// Starts the law with one value per parameter; values outside their ranges are clamped.

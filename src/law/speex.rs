@@ -25,7 +25,7 @@
 //! [`ACCEPTED_STEP`], undoes it. Frames at the 28000 ceiling are undone as if they had not been turned down.
 
 use super::block_means::BlockMeans;
-use super::{GainControl, Law, Listened, Parameter, Scale};
+use super::{GainControl, Habit, Law, Listened, Parameter, Scale};
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 use std::sync::{Arc, OnceLock};
@@ -93,9 +93,9 @@ const PARAMETERS: [Parameter; 5] = [
         unit: "dB",
         low: 0.0,
         high: 45.0,
-        default: 30.0,
+        default: 29.54,
         scale: Scale::Linear,
-        meaning: "highest gain; the gain starts at 0 dB and may not pass a limit that grows from there",
+        meaning: "highest gain, 30-fold in the library; the gain starts at 0 dB and may not pass a limit that grows from there",
     },
     Parameter {
         name: "increase_db_per_s",
@@ -126,6 +126,19 @@ const PARAMETERS: [Parameter; 5] = [
     },
 ];
 
+/// Applications set round numbers of 16-bit units (the library has 8000), and leave the rest as the library has it.
+const HABITS: [Habit; 5] = [
+    Habit { usual: &LEVELS_DB, cost: 40.0 },
+    Habit { usual: &[29.54], cost: 20.0 },
+    Habit { usual: &[12.0], cost: 40.0 },
+    Habit { usual: &[40.0], cost: 40.0 },
+    Habit { usual: &[20.0, 10.0], cost: 60.0 },
+];
+
+/// 2, 4, 6, 8, 10, 12, 16, 20, 24, 28, 30 and 32 thousand of 32768, in dB.
+const LEVELS_DB: [f64; 12] =
+    [-24.288, -18.268, -14.746, -12.247, -10.309, -8.725, -6.227, -4.288, -2.705, -1.366, -0.767, -0.206];
+
 /// The gain control of the Speex preprocessor.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Speex;
@@ -141,6 +154,10 @@ impl Law for Speex {
 
     fn parameters(&self) -> &'static [Parameter] {
         &PARAMETERS
+    }
+
+    fn habits(&self) -> &[Habit] {
+        &HABITS
     }
 
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {

@@ -407,21 +407,29 @@ impl<const L: usize> LevelSmoothers<L> {
         (self.low[k], self.high[k], self.offset[k], self.tilt[k]) = (line.low, line.high, line.offset, line.tilt);
     }
 
-    /// The next samples, up to three, heard as their mean: the envelopes move on. Returns what undoes the gain, and whether
-    /// an envelope has left its line.
+    /// Hears means of up to three samples until an envelope has left its line, or there are no more; writes what undoes the
+    /// gain. Returns how many it heard.
     ///
-    /// Whole arrays at a time, and no branch within: the form that becomes vector instructions.
-    #[inline(always)]
-    fn step(&self, heard: f32, envelope: &mut [f32; L]) -> ([f32; L], bool) {
-        let was = *envelope;
-        let undo: [f32; L] = std::array::from_fn(|k| self.offset[k] + self.tilt[k] * was[k]);
-        let step: [f32; L] = std::array::from_fn(|k| heard * undo[k] - was[k]);
-        let rate: [f32; L] = std::array::from_fn(|k| if step[k] > 0.0 { self.attack[k] } else { self.release[k] });
-        let now: [f32; L] = std::array::from_fn(|k| was[k] + step[k] * rate[k]);
-        *envelope = now;
-        let is_out: [u32; L] =
-            std::array::from_fn(|k| u32::from(now[k] < self.low[k]) | u32::from(now[k] > self.high[k]));
-        (undo, is_out.iter().fold(0, |any, out| any | out) != 0)
+    /// A function of its own on copies of everything: the form that becomes vector instructions.
+    #[inline(never)]
+    fn follow_lines(&mut self, heard: &[f32], undo: &mut [[f32; L]]) -> usize {
+        let Self { mut envelope, attack, release, low, high, offset, tilt, .. } = *self;
+        let mut done = 0;
+        for (heard, undo) in heard.iter().zip(undo) {
+            let mut is_out = [0u32; L];
+            for k in 0..L {
+                undo[k] = offset[k] + tilt[k] * envelope[k];
+                let step = heard * undo[k] - envelope[k];
+                envelope[k] += step * if step > 0.0 { attack[k] } else { release[k] };
+                is_out[k] = u32::from(envelope[k] < low[k]) | u32::from(envelope[k] > high[k]);
+            }
+            done += 1;
+            if is_out.iter().fold(0, |any, out| any | out) != 0 {
+                break;
+            }
+        }
+        self.envelope = envelope;
+        done
     }
 
     #[cold]
@@ -438,27 +446,27 @@ impl<const L: usize> LevelSmoothers<L> {
     fn inverse_blocks(mut self, recorded: &[f32], hop_samples: usize) -> Vec<Vec<f32>> {
         let is_power = self.each[0].is_power;
         let mut out = vec![Vec::with_capacity(recorded.len().div_ceil(hop_samples)); self.len];
+        let mut heard = Vec::with_capacity(hop_samples.div_ceil(COARSE_SAMPLES));
         let mut gains = Vec::with_capacity(hop_samples.div_ceil(COARSE_SAMPLES));
         for hop in recorded.chunks(hop_samples) {
             // As a single run does at the start of every block.
             (0..L).for_each(|k| self.draw_line(k));
-            let mut envelope = self.envelope;
-            gains.clear();
-            for ys in hop.chunks(COARSE_SAMPLES) {
-                let heard = if is_power {
+            heard.clear();
+            heard.extend(hop.chunks(COARSE_SAMPLES).map(|ys| {
+                let sum = if is_power {
                     ys.iter().map(|y| y * y).sum::<f32>()
                 } else {
                     ys.iter().map(|y| y.abs()).sum::<f32>()
                 };
-                let (undo, is_out) = self.step(heard * (1.0 / COARSE_SAMPLES as f32), &mut envelope);
-                gains.push(undo);
-                if is_out {
-                    self.envelope = envelope;
-                    self.draw_lines();
-                    envelope = self.envelope;
-                }
+                sum * (1.0 / COARSE_SAMPLES as f32)
+            }));
+            gains.clear();
+            gains.resize(heard.len(), [0f32; L]);
+            let mut done = 0;
+            while done < heard.len() {
+                done += self.follow_lines(&heard[done..], &mut gains[done..]);
+                self.draw_lines();
             }
-            self.envelope = envelope;
             if is_power {
                 gains.as_flattened_mut().iter_mut().for_each(|g| *g = 1.0 / g.sqrt());
             } else {

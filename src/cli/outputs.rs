@@ -19,6 +19,7 @@ use agcfix::report::summary::{Deed, summary};
 use agcfix::report::{json, labels, table};
 use agcfix::restore::{Restoration, Restored};
 use agcfix::{Analysis, Audio, Error, Verdict};
+use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -180,10 +181,8 @@ impl Outputs {
         if let (Some((path, bits)), Some(result)) = (&self.recording, findings.result) {
             let metadata = findings.metadata(&result);
             clamped_len = if is_standard(path) {
-                let file = tempfile::tempfile_in(scratch()).map_err(no_standard_output)?;
-                let mut file = BufWriter::new(file);
-                let written = result.write_wav(&mut file, *bits, &metadata).map_err(no_standard_output)?;
-                sound = Some(file.into_inner().map_err(|error| no_standard_output(error.into_error()))?);
+                let (written, whole) = result.whole_wav(*bits, &metadata).map_err(no_standard_output)?;
+                sound = Some(whole);
                 written.clamped_len
             } else {
                 let written = batch.add(path, |writer| result.write_wav(writer, *bits, &metadata));
@@ -194,7 +193,7 @@ impl Outputs {
             batch.add(path, |writer| writer.write_all(&bytes)).map_err(can_be_smaller)?;
         }
         batch.commit()?;
-        sound.map_or(Ok(()), |file| stdio::print_file(file))?;
+        sound.map_or(Ok(()), Whole::print)?;
         if let (Some((path, _)), 1..) = (&self.recording, clamped_len) {
             let path = path.display();
             stdio::warn(&format!(
@@ -233,7 +232,33 @@ fn no_standard_output(error: std::io::Error) -> Failure {
     Failure::Input(format!("standard output: {error}"))
 }
 
+/// A whole file on its way to standard output, which gets it when all else is in its place.
+enum Whole {
+    Held(Vec<u8>),
+    Aside(File),
+}
+
+impl Whole {
+    fn print(self) -> Result<(), Failure> {
+        match self {
+            Self::Held(bytes) => stdio::print_bytes(&bytes),
+            Self::Aside(file) => stdio::print_file(file),
+        }
+    }
+}
+
 impl Deliverable<'_> {
+    /// The restored recording as a file for standard output; one that is not in memory is put aside on disk.
+    fn whole_wav(&self, bits: Bits, metadata: &Metadata) -> std::io::Result<(Written, Whole)> {
+        if self.blocks.is_none() {
+            let mut bytes = Vec::new();
+            return Ok((self.write_wav(&mut bytes, bits, metadata)?, Whole::Held(bytes)));
+        }
+        let mut file = BufWriter::new(tempfile::tempfile_in(scratch())?);
+        let written = self.write_wav(&mut file, bits, metadata)?;
+        Ok((written, Whole::Aside(file.into_inner().map_err(std::io::IntoInnerError::into_error)?)))
+    }
+
     /// Writes the restored recording, from memory or block by block.
     fn write_wav(&self, writer: impl std::io::Write, bits: Bits, metadata: &Metadata) -> std::io::Result<Written> {
         let Some(blocks) = self.blocks else {

@@ -21,20 +21,20 @@ COMPAND = ["compand", "0.01,0.2", "6:-70,-60,-20"]
 RUNS = 3
 
 
-def run(command, threads=None, **kwargs):
-    """Wall time, processor time (both in s) and peak resident memory (in MB) of one command."""
+def run(command, threads=None):
+    """Wall time, processor time (both in s) and peak resident memory (in MB) of one command, by GNU time.
+
+    Not by this process's own children: the system counts the memory of the process that started them as theirs.
+    """
     env = dict(os.environ, **({"RAYON_NUM_THREADS": str(threads)} if threads else {}))
-    begun = time.monotonic()
-    process = subprocess.Popen([str(c) for c in command], env=env, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, **kwargs)
-    told = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - begun
-    process.returncode = os.waitstatus_to_exitcode(status)
-    # A recording that does not tell ends with 3: the work was done all the same.
-    if process.returncode not in (0, 3):
-        sys.exit(f"{' '.join(map(str, command))}: {told.decode(errors='replace')}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    with tempfile.NamedTemporaryFile("r") as figures:
+        timed = ["time", "--quiet", "-o", figures.name, "-f", "%e %U %S %M", *map(str, command)]
+        ended = subprocess.run(timed, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        # A recording that does not tell ends with 3: the work was done all the same.
+        if ended.returncode not in (0, 3):
+            sys.exit(f"{' '.join(map(str, command))}: {ended.stderr.decode(errors='replace')}")
+        wall, user, system, memory = map(float, figures.read().split())
+    return wall, user + system, memory / 1024
 
 
 def best(command, runs=RUNS, **kwargs):
@@ -66,6 +66,12 @@ def librosa_stft(samples, rate):
     begun = time.process_time()
     librosa.stft(samples, n_fft=4096, hop_length=480)
     return time.process_time() - begun
+
+
+def started_in(program):
+    begun = time.monotonic()
+    subprocess.run([program, "--help"], check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - begun
 
 
 def peer(measure, samples, rate):
@@ -110,7 +116,7 @@ def main():
     parser.add_argument("--write", type=Path, required=True)
     parser.add_argument("--long", action="store_true", help="60 and 180 minutes as well")
     options = parser.parse_args()
-    for needed in ("ffmpeg", "sox"):
+    for needed in ("ffmpeg", "sox", "time"):
         if shutil.which(needed) is None:
             sys.exit(f"{needed} is missing: apt install {needed}")
     lines = []
@@ -230,7 +236,7 @@ def write(folder, options, say):
     say("")
     say("## Starting")
     say("")
-    started = min(run([program, "--help"])[0] for _ in range(20))
+    started = min(started_in(program) for _ in range(20))
     say(f"`agcfix --help`: {1000 * started:.1f} ms by the clock.")
     say("")
     say("## Every stage")

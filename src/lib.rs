@@ -98,6 +98,7 @@
 // In the order of the story: ground floor, sound to decays, gain laws, what a recording tells, what is done with it.
 pub mod error;
 pub mod units;
+pub mod text;
 pub mod audio;
 pub mod metadata;
 pub mod progress;

@@ -1,7 +1,6 @@
 //! What is written: the files appear together or not at all.
 
 use super::failure::Failure;
-use super::interrupt;
 use super::names::is_standard;
 use super::report::{self, Extras, Report};
 use super::stdio;
@@ -166,7 +165,6 @@ impl Outputs {
         }
 
         let mut batch = Batch::new(self.is_forced);
-        interrupt::guard(&batch);
         let mut clamped_len = 0;
         let mut sound = Vec::new();
         if let (Some((path, bits)), Some(result)) = (&self.recording, findings.result) {
@@ -199,7 +197,7 @@ impl Outputs {
 }
 
 /// Whether a file can be made in its folder, found out by making one: permissions alone do not tell.
-fn can_be_made(target: &Target<'_>) -> Result<(), Failure> {
+pub fn can_be_made(target: &Target<'_>) -> Result<(), Failure> {
     let path = target.path;
     let refuse =
         |error: std::io::Error, remedy: &str| Err(Failure::Input(format!("{}: {error}; {remedy}", path.display())));
@@ -220,7 +218,7 @@ fn can_be_made(target: &Target<'_>) -> Result<(), Failure> {
 }
 
 /// What helps where the disk or a limit is the reason.
-fn can_be_smaller(error: Error) -> Failure {
+pub fn can_be_smaller(error: Error) -> Failure {
     match &error {
         Error::Io { source, .. }
             if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) =>

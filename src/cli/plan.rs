@@ -288,6 +288,11 @@ fn report(common: &Common, names: &Names<'_>, default: &Path) -> Result<Option<R
     if !ending.is_some_and(|ending| ending == "html" || ending == "htm") {
         return Err(Failure::Usage(format!("--report={}: the name must end in .html", path.display())));
     }
+    if common.audio == super::typed::AudioChoice::Linked && common.microphone.is_some() {
+        let told =
+            "--microphone and --audio linked: the microphone's file has a clock of its own; use --audio embedded";
+        return Err(Failure::Usage(told.to_owned()));
+    }
     Ok(Some(Report { path, audio: common.audio, microphone: common.microphone.clone() }))
 }
 

@@ -99,10 +99,10 @@ impl Results {
     /// # Errors
     /// [`Error::Io`]; [`Error::Malformed`] where the file holds something else.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let text = match std::fs::read_to_string(path) {
+        let text = match crate::text::read_text(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(Error::Io { path: path.to_owned(), source }),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
         };
         let lines = text.lines().collect::<Vec<_>>();
         let mut rows = BTreeMap::new();

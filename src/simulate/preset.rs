@@ -10,6 +10,7 @@ use super::Chain;
 use super::gain::GainStage;
 use crate::error::Error;
 use crate::law::LawFit;
+use crate::text;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -78,17 +79,21 @@ impl Composer {
     /// # Errors
     /// [`Error::Io`] and [`Error::Malformed`] for a file, [`Error::Invalid`] for a name that there is not.
     pub fn preset(&mut self, name: &str) -> Result<(), Error> {
-        let (table, strength, place) = match file_and_strength(name) {
-            Some((path, strength)) => {
-                let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
-                (parse(&text, path)?, strength, path.display().to_string())
-            }
+        match file_and_strength(name) {
+            Some((path, strength)) => self.document(&text::read_text(path)?, strength, path),
             None => {
                 let (text, strength) = built_in_text(name)?;
-                (parse(text, Path::new(name))?, strength, name.to_owned())
+                self.document(text, strength, Path::new(name))
             }
-        };
-        self.add(stages_of(table, strength, &place)?);
+        }
+    }
+
+    /// Adds a preset's text, in the wanted strength; `path` names it in errors.
+    ///
+    /// # Errors
+    /// As [`Composer::preset`], without what reading says.
+    pub fn document(&mut self, text: &str, strength: Option<&str>, path: &Path) -> Result<(), Error> {
+        self.add(stages_of(parse(text, path)?, strength, &path.display().to_string())?);
         Ok(())
     }
 
@@ -210,10 +215,10 @@ fn built_in_text(name: &str) -> Result<(&'static str, Option<&str>), Error> {
 
 fn parse(text: &str, path: &Path) -> Result<Table, Error> {
     text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        let line = error.span().map_or(1, |span| text::line_of(text.as_bytes(), span.start));
         Error::Malformed {
             path: path.to_owned(),
-            cause: format!("line {line}: {}", error.message()),
+            cause: format!("line {line}: {}", error.message().replace('\n', " ")),
             remedy: "give a TOML file as docs/simulate.md describes it".to_owned(),
         }
     })

@@ -167,7 +167,7 @@ pub(super) fn numbers(analysis: &Analysis, restoration: Option<Restoration<'_>>)
 }
 
 /// A small table: the first column names, the others hold numbers.
-fn table(caption: &str, header: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(caption: &str, header: &[&str], rows: &[Vec<String>]) -> String {
     let class = |column: usize| if column == 0 { "" } else { " class=\"number\"" };
     let mut out = format!("<div class=\"table\"><table>\n<caption>{}</caption>\n", escaped(caption));
     if !header.is_empty() {
@@ -185,7 +185,7 @@ fn table(caption: &str, header: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// A number with a true minus sign; a question mark where it is none.
-fn number(value: f64, decimals: usize) -> String {
+pub(super) fn number(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return "?".to_owned();
     }
@@ -194,7 +194,7 @@ fn number(value: f64, decimals: usize) -> String {
     if value < 0.0 && !is_zero { format!("−{plain}") } else { plain }
 }
 
-fn signed(value: f64, decimals: usize) -> String {
+pub(super) fn signed(value: f64, decimals: usize) -> String {
     let plain = number(value, decimals);
     if value > 0.0 { format!("+{plain}") } else { plain }
 }

@@ -47,6 +47,21 @@ pub fn read_text(path: &Path) -> Result<String, Error> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
+/// What a parser says of a file, as one line: line breaks are spaces, other control characters are written out, so that no
+/// file can move a terminal's cursor.
+#[must_use]
+pub fn one_line(told: &str) -> String {
+    let mut out = String::with_capacity(told.len());
+    for c in told.trim().chars() {
+        match c {
+            '\n' => out.push(' '),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// Number of the line, counted from 1, in which byte `at` of a text stands.
 #[must_use]
 pub fn line_of(text: &[u8], at: usize) -> usize {
@@ -70,6 +85,11 @@ mod tests {
         assert!(told(b"a = 1\nb = \"\xff\"\n").unwrap_err().contains("x.toml: line 2 is not text"));
         assert!(read_text(folder.path()).unwrap_err().to_string().contains("not a regular file"));
         assert!(read_text(&folder.path().join("none")).unwrap_err().to_string().contains("No such file"));
+    }
+
+    #[test]
+    fn what_is_told_is_one_line_that_moves_no_cursor() {
+        assert_eq!(one_line("key\r at\nline 3\u{1b}[2J\u{9b}A\n"), "key\\r at line 3\\u{1b}[2J\\u{9b}A");
     }
 
     #[test]

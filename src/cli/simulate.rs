@@ -30,6 +30,8 @@ Examples:
                                           a phone with that gain control
   agcfix simulate clean.wav -o phone.wav --law compressor:threshold_db=-30 --set noise.level_dbfs=-60
                                           a law and stages of your own
+  agcfix simulate clean.wav -o phone.wav --preset device.toml
+                                          what agcfix profile learn found out about a device
   agcfix simulate --manifest many.toml -o folder    many inputs, presets and seeds
   agcfix simulate --list                            the presets that are built in
 ";
@@ -49,7 +51,8 @@ pub struct SimulateTyped {
     /// The phone's recording; with --manifest the folder for all of them
     #[arg(long, short, value_name = "OUT.wav|FOLDER", required_unless_present = "list")]
     pub output: Option<PathBuf>,
-    /// A built-in chain (NAME-light, -medium or -heavy) or a TOML file; several combine, stage by stage
+    /// A built-in chain (NAME-light, -medium or -heavy), a TOML file, or a device profile of agcfix profile learn; several
+    /// combine, stage by stage
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub preset: Vec<String>,
     /// A gain law instead of the presets'; several are passed one after the other

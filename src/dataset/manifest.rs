@@ -81,7 +81,7 @@ impl Manifest {
         };
         let is_toml = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
         let recordings = if is_toml {
-            toml::from_str::<Document>(text).map_err(|e| malformed(e.to_string().replace('\n', " ")))?.recording
+            toml::from_str::<Document>(text).map_err(|e| malformed(crate::text::one_line(&e.to_string())))?.recording
         } else {
             csv::ReaderBuilder::new()
                 .trim(csv::Trim::All)
@@ -89,7 +89,7 @@ impl Manifest {
                 .from_reader(text.as_bytes())
                 .deserialize()
                 .collect::<Result<Vec<Recording>, _>>()
-                .map_err(|e| malformed(e.to_string()))?
+                .map_err(|e| malformed(crate::text::one_line(&e.to_string())))?
         };
         if recordings.is_empty() {
             return Err(malformed("it lists no recording".to_owned()));
@@ -98,6 +98,7 @@ impl Manifest {
         for r in &recordings {
             if !seen.insert((&r.take, &r.position, &r.device)) {
                 let cause = format!("take {}, position {}, device {} is listed twice", r.take, r.position, r.device);
+                let cause = crate::text::one_line(&cause);
                 return Err(malformed(cause));
             }
         }

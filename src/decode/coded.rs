@@ -68,6 +68,8 @@ pub(super) struct Plan {
     track_id: Option<u32>,
     /// Day of the recording, where the container's index says it.
     date: Option<String>,
+    /// Entries of an INFO list that were read beforehand.
+    texts: Vec<([u8; 4], String)>,
     cut: Cut,
     warnings: Vec<Warning>,
 }
@@ -83,6 +85,7 @@ impl Plan {
             bits: None,
             track_id: None,
             date: None,
+            texts: vec![],
             cut: Cut::All,
             warnings: vec![],
         }
@@ -107,8 +110,8 @@ impl Plan {
         Self::new(Reader::Adts, "ADTS", "AAC-LC", SampleFormat::Lossy)
     }
 
-    pub(super) fn of_aiff() -> Self {
-        Self::new(Reader::Aiff, "AIFF", "PCM", SampleFormat::Integer)
+    pub(super) fn of_aiff(texts: Vec<([u8; 4], String)>) -> Self {
+        Self { texts, ..Self::new(Reader::Aiff, "AIFF", "PCM", SampleFormat::Integer) }
     }
 
     pub(super) fn of_ogg(codec: &str) -> Self {
@@ -413,6 +416,7 @@ fn decode(mut source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> R
         warnings.push(Warning::Damaged { what });
     }
     tags.take_container(reader.as_mut());
+    tags.take_entries(plan.texts);
     plan.date.into_iter().for_each(|date| tags.take_date(date));
     let channels = sound.channels.into_iter().map(|channel| keep(channel, &ranges)).collect();
     let source = SourceFormat {

@@ -167,7 +167,8 @@ fn read_container(mut source: Source, path: &Path, config: &ReadConfig) -> Resul
             // Symphonia's AIFF reader looks for chunks behind the sound, and fails where a truncated file has none: such
             // a file is read as a stream.
             source.seekable = is_whole;
-            coded::read(source, path, config, coded::Plan::of_aiff())
+            let texts = aiff::texts(&mut source);
+            coded::read(source, path, config, coded::Plan::of_aiff(texts))
         }
         Container::OggVorbis => coded::read(source, path, config, coded::Plan::of_ogg("Vorbis")),
         Container::OggFlac => coded::read(source, path, config, coded::Plan::of_ogg("FLAC")),

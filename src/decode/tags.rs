@@ -46,6 +46,11 @@ impl Tags {
         }
     }
 
+    /// Entries that were read otherwise; they stand before those of the tags, and instead of AIFF's own.
+    pub(super) fn take_entries(&mut self, entries: Vec<([u8; 4], String)>) {
+        self.entries.splice(0..0, entries);
+    }
+
     /// A date, where no tag gave one.
     pub(super) fn take_date(&mut self, date: String) {
         self.entries.push((*b"ICRD", date));
@@ -54,6 +59,9 @@ impl Tags {
     fn take(&mut self, revision: &MetadataRevision) {
         let tracks = revision.per_track.iter().map(|track| &track.metadata);
         for tag in std::iter::once(&revision.media).chain(tracks).flat_map(|found| &found.tags).take(MAX_TAGS) {
+            if super::aiff::TEXTS.iter().any(|(chunk, _)| tag.raw.key.as_bytes() == *chunk) {
+                continue;
+            }
             match tag.std.as_ref().and_then(entry) {
                 Some((id, text)) if text.len() <= MAX_TEXT_BYTES => self.entries.push((id, text)),
                 Some(_) => {}

@@ -52,7 +52,7 @@ impl ProfileLaw {
     /// [`Error::Invalid`] where the profile has no law, or one that this program does not know.
     pub fn new(profile: &Profile, known_db: Option<f64>) -> Result<Self, Error> {
         let invalid = |cause: String, remedy: &str| Error::Invalid {
-            what: format!("profile {}", profile.name),
+            what: format!("profile {:?}", profile.name),
             cause,
             remedy: remedy.to_owned(),
         };
@@ -61,7 +61,7 @@ impl ProfileLaw {
         };
         let known = law::families().into_iter().find(|law| law.name() == fitted.name);
         let Some(law) = known else {
-            return Err(invalid(format!("no law is called {}", fitted.name), "see agcfix laws"));
+            return Err(invalid(format!("no law is called {:?}", fitted.name), "see agcfix laws"));
         };
         let values = law
             .parameters()

@@ -90,7 +90,7 @@ pub fn parse_manifest(text: &str, path: &Path) -> Result<Vec<Job>, Error> {
     };
     let written: Written = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| text::line_of(text.as_bytes(), span.start));
-        malformed(format!("line {line}: {}", error.message().replace('\n', " ")))
+        malformed(format!("line {line}: {}", text::one_line(error.message())))
     })?;
     if written.inputs.is_empty() || written.presets.is_empty() || written.seeds.is_empty() {
         return Err(malformed("inputs, presets or seeds are empty".to_owned()));

@@ -54,6 +54,8 @@ pub struct Outputs {
     pub exports: Vec<Export>,
     /// The one stage that the picture shows, instead of all.
     pub detail: Option<Detail>,
+    /// Folder of all of them, which is made where it is missing.
+    pub folder: Option<PathBuf>,
     pub is_forced: bool,
 }
 
@@ -96,6 +98,15 @@ impl Outputs {
         all.into_iter().chain(exports).filter_map(|(option, path)| Some(Target { option, path: path? })).collect()
     }
 
+    /// Makes the folder of all files where it is missing; says whether it did.
+    pub fn make_folder(&self) -> Result<bool, Failure> {
+        let Some(folder) = self.folder.as_deref().filter(|folder| !folder.exists()) else { return Ok(false) };
+        match std::fs::create_dir(folder) {
+            Ok(()) => Ok(true),
+            Err(error) => Err(Failure::Input(format!("{}: {error}; name another --output-dir", folder.display()))),
+        }
+    }
+
     /// Refuses what could not be written at the end, before the work begins.
     pub fn check(&self, input: &Path) -> Result<(), Failure> {
         // A recording that is not there is the first thing to be told, also where its name gives the results'.
@@ -103,6 +114,18 @@ impl Outputs {
             std::fs::metadata(input).map_err(|source| Error::Io { path: input.to_owned(), source })?;
         }
         let targets = self.targets();
+        if let Some(folder) = self.folder.as_deref().filter(|folder| !folder.exists()) {
+            // Nothing can be in the way in a folder that is to be made; only where it stands must be there.
+            let stands = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            return match stands.is_dir() {
+                true => Ok(()),
+                false => Err(Failure::Input(format!(
+                    "{}: the folder {} does not exist; make it first",
+                    folder.display(),
+                    stands.display()
+                ))),
+            };
+        }
         targets::check(input, &targets, self.is_forced)?;
         targets.iter().try_for_each(can_be_made)
     }
@@ -119,6 +142,7 @@ impl Outputs {
             partials: None,
             exports: Vec::new(),
             detail: None,
+            folder: self.folder.clone(),
             is_forced: self.is_forced,
         })
     }

@@ -135,6 +135,7 @@ impl AnalyzePlan {
             partials: names.optional("--partials", typed.partials.as_deref())?,
             exports: exports(common, &names)?,
             detail: None,
+            folder: common.output_dir.clone(),
             is_forced: common.force,
         };
         Ok(Self {
@@ -191,6 +192,7 @@ impl RestorePlan {
             partials: None,
             exports: exports(common, &names)?,
             detail: None,
+            folder: common.output_dir.clone(),
             is_forced: common.force,
         };
         let summary_to = if common.quiet { SummaryTo::Nowhere } else { SummaryTo::StandardError };
@@ -246,6 +248,7 @@ impl PlotPlan {
             partials: None,
             exports: Vec::new(),
             detail: Some(typed.what.detail()),
+            folder: None,
             is_forced: typed.force,
         };
         let voice = if typed.quiet { Voice::Quiet } else { Voice::Usual };

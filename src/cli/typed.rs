@@ -152,7 +152,7 @@ pub struct Common {
     /// The recordings: WAV, m4a, MP3, FLAC, Ogg Vorbis, AIFF or CAF; - is standard input
     #[arg(value_name = "IN", required = true)]
     pub inputs: Vec<PathBuf>,
-    /// Put everything that is written into this folder
+    /// Put everything that is written into this folder; it is made where it is missing
     #[arg(long, value_name = "FOLDER")]
     pub output_dir: Option<PathBuf>,
     /// Draw what was found, as PNG or SVG by the name's ending

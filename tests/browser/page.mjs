@@ -70,7 +70,7 @@ for (const [name, look] of Object.entries(looks)) {
 
 const { context, page, faults } = await open(looks.light);
 const text = await page.evaluate(() => document.querySelector("#analysis").textContent);
-assert.equal(JSON.parse(text).schema, "agcfix.analysis/1");
+assert.match(JSON.parse(text).schema, /^agcfix\.(analysis|validation|comparison)\/1$/);
 const tracks = await page.locator("#tracks input").count();
 
 if (await page.evaluate(() => document.body.dataset.ready) === "yes") {

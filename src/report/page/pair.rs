@@ -291,7 +291,7 @@ fn validation_story(validation: &Validation) -> Vec<String> {
             number(after.gain_rms_db, 1)
         );
         let _ = match validation.ratio {
-            Some(ratio) => write!(lead, ", {} % of what was there.", number(100.0 * ratio, 0)),
+            Some(ratio) => write!(lead, ", {}\u{a0}% of what was there.", number(100.0 * ratio, 0)),
             None => write!(lead, "."),
         };
     }

@@ -196,7 +196,8 @@ pub(super) fn number(value: f64, decimals: usize) -> String {
 
 pub(super) fn signed(value: f64, decimals: usize) -> String {
     let plain = number(value, decimals);
-    if value > 0.0 { format!("+{plain}") } else { plain }
+    let is_zero = plain.chars().all(|c| matches!(c, '0' | '.'));
+    if value > 0.0 && !is_zero { format!("+{plain}") } else { plain }
 }
 
 /// A number to so many significant digits.
@@ -218,6 +219,7 @@ mod tests {
         assert_eq!(number(-0.04, 1), "0.0");
         assert_eq!(number(-13.66, 1), "−13.7");
         assert_eq!(signed(2.0, 1), "+2.0");
+        assert_eq!(signed(0.04, 1), "0.0");
         assert_eq!(significant(0.002_168_9, 4), "0.002169");
         assert_eq!(significant(-17.832, 4), "−17.83");
         assert_eq!(significant(0.0, 4), "0.000");

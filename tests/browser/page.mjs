@@ -8,10 +8,12 @@
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { resolve } from "node:path";
+import { mkdirSync } from "node:fs";
 import assert from "node:assert/strict";
 
 const { chromium } = createRequire(resolve(process.cwd(), "x.js"))("playwright-core");
 const [page_file, shots] = process.argv.slice(2);
+if (shots) mkdirSync(shots, { recursive: true });
 const address = pathToFileURL(resolve(page_file)).href;
 
 const looks = {

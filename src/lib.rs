@@ -84,6 +84,10 @@
 //! | `files` | writing files that appear whole or not at all | with `cli` |
 //! | `plot` | [`report::plot`](report): pictures as PNG and SVG | yes |
 //! | `page` | [`report::page`](report): the HTML report | yes |
+//! | `pairs` | [`pair`], [`profile`]: two recordings of one performance, device profiles | yes |
+//! | `presets` | [`simulate::preset`]: chains by name and from TOML | yes |
+//! | `midi` | [`instrument::midi`]: passages from MIDI files | yes |
+//! | `dataset` | [`dataset`]: many recordings by a manifest | with `cli` |
 //! | `parallel` | several laws tried at once; results do not depend on it | yes |
 //! | `cli` | the `agcfix` program, and all of the above | yes |
 //!

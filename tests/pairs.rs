@@ -291,8 +291,18 @@ fn pages_of_pairs_play_all_recordings_on_one_clock() {
     assert_eq!(agcfix(&["validate", text(&late), text(&mic), "--report", "x.pdf"]).status.code(), Some(2));
 
     let phone = data("prelude-phone.m4a");
-    let words =
-        ["compare", "--reference", text(&mic), text(&phone), text(&late), "-q", "--audio", "none", "--report", text(&c)];
+    let words = [
+        "compare",
+        "--reference",
+        text(&mic),
+        text(&phone),
+        text(&late),
+        "-q",
+        "--audio",
+        "none",
+        "--report",
+        text(&c),
+    ];
     assert!(agcfix(&words).status.success());
     let page = std::fs::read_to_string(&c).unwrap();
     let told: Value = serde_json::from_str(element(&page, "page-data")).unwrap();
@@ -311,7 +321,8 @@ fn the_report_s_microphone_is_laid_on_the_recording_s_clock() {
     std::fs::write(&gain, "time_s,gain_db\n0,0\n50,0\n").unwrap();
     let late = data("prelude-phone-late.m4a");
     let restore = |mic: &Path, audio: &str| {
-        let words = ["restore", text(&late), "--gain", text(&gain), "-o", text(&out), "-q", "--force", "--audio", audio];
+        let words =
+            ["restore", text(&late), "--gain", text(&gain), "-o", text(&out), "-q", "--force", "--audio", audio];
         let report = format!("--report={}", text(&page));
         agcfix(&[&words[..], &[&report, "--microphone", text(mic)]].concat())
     };

@@ -325,7 +325,10 @@ mod profile {
         };
         let mode = if profile.mode.is_empty() { String::new() } else { format!(", {}", profile.mode) };
         let mut table = Table::new();
-        table.insert("summary".to_owned(), Value::String(format!("{}{mode}, as learnt beside a microphone", profile.name)));
+        table.insert(
+            "summary".to_owned(),
+            Value::String(format!("{}{mode}, as learnt beside a microphone", profile.name)),
+        );
         table.insert("source".to_owned(), Value::String(format!("a profile by {}", profile.learnt.program)));
         if !sections.is_empty() {
             table.insert("microphone".to_owned(), value(Value::try_from(Microphone { sections }))?);

@@ -36,7 +36,10 @@ fn files_that_people_write_odd_and_broken() {
         ("a half-written table", b"[law]\nname = \"compre".to_vec()),
         ("numbers beyond numbers", b"time_s,gain_db\n0,1e999\n1,nan\ninputs = [9e999]\n".to_vec()),
         ("ten thousand brackets", b"a = ".iter().copied().chain([b'['; 10_000]).collect()),
-        ("a million lines", b"take,position,device,role,path\n".iter().copied().chain(b"x,y\n".repeat(1_000_000)).collect()),
+        (
+            "a million lines",
+            b"take,position,device,role,path\n".iter().copied().chain(b"x,y\n".repeat(1_000_000)).collect(),
+        ),
     ];
     let mut len = 0;
     for reader in &READERS {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 /// Steps of the bar.
 const STEPS: u64 = 1000;
-/// How far the whole is at which part of each stage, as a share of the time; measured by `examples/stage_times.rs` on the
-/// recordings in `examples/data`. Weighing takes from a tenth of the time to more than half of it, where a law with a ceiling
-/// is in question, which nothing tells beforehand: the marks lie between.
+/// How far the whole is at which part of each stage, as a share of the time; measured with `-v` on the recordings in
+/// `examples/data`. Weighing takes from a tenth of the time to more than half of it, where a law with a ceiling is in question,
+/// which nothing tells beforehand: the marks lie between.
 const MARKS: [(Stage, f64, f64); 8] = [
     (Stage::Partials, 0.0, 0.0),
     (Stage::Partials, 1.0, 0.04),

@@ -81,7 +81,12 @@ impl Manifest {
         };
         let is_toml = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
         let recordings = if is_toml {
-            toml::from_str::<Document>(text).map_err(|e| malformed(crate::text::one_line(&e.to_string())))?.recording
+            toml::from_str::<Document>(text)
+                .map_err(|e| {
+                    let line = e.span().map_or(1, |span| crate::text::line_of(text.as_bytes(), span.start));
+                    malformed(format!("line {line}: {}", crate::text::one_line(e.message())))
+                })?
+                .recording
         } else {
             csv::ReaderBuilder::new()
                 .trim(csv::Trim::All)

@@ -363,12 +363,12 @@ fn open(source: Source, reader: Reader) -> SymphoniaResult<Box<dyn FormatReader>
     })
 }
 
-fn decode(mut source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> Result<Decoded, Error> {
+fn decode(mut source: Source, path: &Path, config: &ReadConfig, mut plan: Plan) -> Result<Decoded, Error> {
     source.begin_at(0).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let budget = Budget::new(config, source.len());
     // A packet has at least one byte; an index may claim 2^32 of them.
     let max_packets = source.len();
-    let mut tags = Tags::default();
+    let mut tags = Tags::of_texts(std::mem::take(&mut plan.texts));
     std::mem::take(&mut source.id3).into_iter().for_each(|tag| tags.take_id3(tag));
     let mut reader = open(source, plan.reader).map_err(|error| refused(path, &plan, error))?;
     let track = match plan.track_id {
@@ -416,7 +416,6 @@ fn decode(mut source: Source, path: &Path, config: &ReadConfig, plan: Plan) -> R
         warnings.push(Warning::Damaged { what });
     }
     tags.take_container(reader.as_mut());
-    tags.take_entries(plan.texts);
     plan.date.into_iter().for_each(|date| tags.take_date(date));
     let channels = sound.channels.into_iter().map(|channel| keep(channel, &ranges)).collect();
     let source = SourceFormat {

@@ -44,6 +44,10 @@ fn files_that_people_write_odd_and_broken() {
     let mut len = 0;
     for reader in &READERS {
         for (what, content) in &contents {
+            // A preset that says nothing is a chain without stages.
+            if reader.0.contains(&"--preset") && content.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
             let desk = desk();
             let name = format!("written.{}", reader.2);
             desk.put(&name, content);

@@ -100,15 +100,17 @@ fn cases(folder: &Path, filters: &[String]) -> Result<BTreeMap<String, Vec<Case>
 
 fn undone(case: &Case, profile: &Profile) -> Result<Undone, Failure> {
     let nothing_db = left(&case.phone, &case.mic);
-    let restored = |volume: Volume| -> Result<Audio, Failure> {
+    let restored = |volume: Volume| -> Result<(Audio, f64), Failure> {
         if profile.law.is_none() {
-            return Ok(case.phone.clone());
+            return Ok((case.phone.clone(), case.volume_db));
         }
         let (analysis, config) = analyze_with(profile, volume, &case.phone, &())?;
-        Ok(restore(&case.phone, &analysis, &config)?.audio)
+        let volume_db = analysis.law.as_ref().and_then(|l| l.parameters.last()).map_or(f64::NAN, |p| p.value);
+        Ok((restore(&case.phone, &analysis, &config)?.audio, volume_db))
     };
-    let by_found = restored(Volume::Auto)?;
-    let by_known = restored(Volume::Known(case.volume_db))?;
+    let (by_found, volume_db) = restored(Volume::Auto)?;
+    let is_known = (volume_db - case.volume_db).abs() < 1e-9;
+    let by_known = if is_known { by_found.clone() } else { restored(Volume::Known(case.volume_db))?.0 };
     let validation = validate(&case.phone, &case.mic, Some(&by_found), &aligned(&case.phone, &case.mic)?)?;
     Ok(Undone {
         piece: case.piece.clone(),
@@ -228,7 +230,8 @@ fn document(rows: &[Row]) -> String {
     for row in rows.iter().filter(|r| !r.undone.is_empty()) {
         let (before, _, len) = decays(row.undone.iter().map(|u| &u.validation.before.decays));
         let (after, _, _) = decays(row.undone.iter().filter_map(|u| Some(&u.validation.after.as_ref()?.decays)));
-        let spread = |of: &dyn Fn(&Undone) -> Option<f64>| median(&row.undone.iter().filter_map(of).collect::<Vec<_>>());
+        let spread =
+            |of: &dyn Fn(&Undone) -> Option<f64>| median(&row.undone.iter().filter_map(of).collect::<Vec<_>>());
         let _ = writeln!(
             out,
             "| {} | {} | {len} | {before:+.2} | {after:+.2} | {:.2} | {:.2} |",

@@ -44,31 +44,54 @@ fn constant(profile: &toml::Value, name: &str) -> (f64, f64, f64) {
     (number("value"), number("lower"), number("upper"))
 }
 
-/// Learns from the first half and undoes the second; the gain error of the phone and of the restoration, in dB.
+/// Gain error, 95th percentile in dB, of the second half and of a restoration: its first moments are not counted that way, in which
+/// a recording that begins in the middle of the music does not tell the device's state.
+fn errors_db(folder: &Path, restored: &Path) -> (f64, f64) {
+    let at = |name: &str| folder.join(name);
+    let (phone, mic, json) = (at("phone-2.wav"), at("mic-2.wav"), at("v.json"));
+    succeeds(&[
+        "validate",
+        text(&phone),
+        text(&mic),
+        "--restored",
+        text(restored),
+        "--json",
+        text(&json),
+        "-q",
+        "--force",
+    ]);
+    let validation: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let error_db = |when: &str| validation[when]["gain_p95_db"].as_f64().unwrap();
+    (error_db("before"), error_db("after"))
+}
+
+/// Learns from the first half and undoes the second; the profile, and the errors of the phone and of the restoration.
 fn held_out(folder: &Path, phone: &str, learning: &[&str]) -> (toml::Value, f64, f64) {
     let at = |name: &str| folder.join(name);
     cut(phone, 0.0, 22.0, &at("phone-1.wav"));
     cut("prelude-mic.flac", 0.0, 22.0, &at("mic-1.wav"));
     cut(phone, 22.0, 45.0, &at("phone-2.wav"));
     cut("prelude-mic.flac", 22.0, 45.0, &at("mic-2.wav"));
-    let (profile, restored, json) = (at("device.toml"), at("restored.wav"), at("v.json"));
+    let (profile, restored) = (at("device.toml"), at("restored.wav"));
     let mut words = vec!["profile", "learn"];
-    let (phone_1, mic_1, phone_2, mic_2) = (at("phone-1.wav"), at("mic-1.wav"), at("phone-2.wav"), at("mic-2.wav"));
+    let (phone_1, mic_1, phone_2) = (at("phone-1.wav"), at("mic-1.wav"), at("phone-2.wav"));
     words.extend([text(&phone_1), text(&mic_1), "-o", text(&profile), "-q"]);
     words.extend(learning);
     succeeds(&words);
     let document = std::fs::read_to_string(&profile).unwrap().parse::<toml::Table>().unwrap().into();
     succeeds(&["restore", text(&phone_2), "--profile", text(&profile), "-o", text(&restored), "--bits", "32f", "-q"]);
-    succeeds(&["validate", text(&phone_2), text(&mic_2), "--restored", text(&restored), "--json", text(&json), "-q"]);
-    let validation: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-    let error_db = |when: &str| validation[when]["gain_rms_db"].as_f64().unwrap();
-    (document, error_db("before"), error_db("after"))
+    let (before_db, after_db) = errors_db(folder, &restored);
+    (document, before_db, after_db)
 }
 
 #[test]
 fn a_compressor_is_learnt_from_one_half_and_undone_in_the_other() {
     let folder = tempfile::tempdir().unwrap();
-    let (profile, before_db, after_db) = held_out(folder.path(), "prelude-phone-compressor.flac", &[]);
+    let (profile, before_db, after_db) = held_out(
+        folder.path(),
+        "prelude-phone-compressor.flac",
+        &["--law", "limiter", "--law", "feedback", "--law", "compressor-gain-db", "--law", "compressor"],
+    );
     // Settings and time constants: examples/data/README.md.
     assert_eq!(profile["law"]["name"].as_str(), Some("compressor"), "{profile}");
     for (name, truth, off) in
@@ -87,21 +110,33 @@ fn a_compressor_is_learnt_from_one_half_and_undone_in_the_other() {
     threshold["value"] = toml::Value::Float(threshold["value"].as_float().unwrap() + 2.0);
     std::fs::write(&wrong, toml::to_string(&changed).unwrap()).unwrap();
     let at = |name: &str| folder.path().join(name);
-    let (phone, mic, restored) = (at("phone-2.wav"), at("mic-2.wav"), at("wrong.wav"));
-    succeeds(&["restore", text(&phone), "--profile", text(&wrong), "--profile-volume", "0", "-o", text(&restored), "-q"]);
-    let limit = (0.05 * before_db).to_string();
-    let over = agcfix(&["validate", text(&phone), text(&mic), "--restored", text(&restored), "--fail-over", &limit, "-q"]);
-    assert_eq!(over.status.code(), Some(3), "{over:?}");
+    let (phone, restored) = (at("phone-2.wav"), at("wrong.wav"));
+    succeeds(&[
+        "restore",
+        text(&phone),
+        "--profile",
+        text(&wrong),
+        "--profile-volume",
+        "0",
+        "-o",
+        text(&restored),
+        "-q",
+    ]);
+    let (_, wrong_db) = errors_db(folder.path(), &restored);
+    assert!(wrong_db > 0.05 * before_db, "{wrong_db}");
 }
 
 #[test]
-fn a_phone_with_a_ceiling_noise_and_codec_is_learnt_exactly_and_undone_in_part() {
+fn a_phone_with_a_ceiling_noise_and_codec_is_learnt_and_undone_in_part() {
     let folder = tempfile::tempdir().unwrap();
     let (profile, before_db, after_db) = held_out(folder.path(), "prelude-phone-agc1.m4a", &["--law", "agc1-fixed"]);
-    for (name, truth) in [("target_level_dbfs", 3.0), ("compression_gain_db", 30.0), ("limiter", 1.0), ("volume_db", 0.0)] {
+    // Its compression gain cannot be told from the microphone's sensitivity; where its ceiling lies can.
+    for (name, truth) in [("target_level_dbfs", 3.0), ("limiter", 1.0), ("volume_db", 0.0)] {
         let (value, _, _) = constant(&profile, name);
         assert!((value - truth).abs() < 0.5, "{name} {value}");
     }
+    let left = |key: &str| profile["learnt"][key].as_float().unwrap();
+    assert!(left("left_db") < 0.15 * left("movement_db"), "{profile}");
     assert!(after_db < before_db, "{before_db} {after_db}");
 }
 

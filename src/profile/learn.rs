@@ -576,9 +576,9 @@ impl Fit {
         if self.family.law.has_ceiling() {
             return self.with_inverse_constants(takes, config);
         }
-        let close = others.iter().filter(|f| {
-            !f.family.law.has_ceiling() && f.cost <= CLOSE_COST * self.cost + CLOSE_COST_FLOOR
-        });
+        let close = others
+            .iter()
+            .filter(|f| !f.family.law.has_ceiling() && f.cost <= CLOSE_COST * self.cost + CLOSE_COST_FLOOR);
         let settled = close.map(|fit| {
             let mut out = fit.backwards(takes);
             out.searched = out.family.searched(takes, &out.position, false);
@@ -663,9 +663,8 @@ impl Fit {
     fn try_neighbours(&mut self, takes: &[Take], scale_db: f64) {
         let parameters = self.family.law.parameters().to_vec();
         let constant_len = parameters.len();
-        let whole = self.searched.iter().copied().filter(|d| {
-            parameters.get(*d).is_some_and(|p| p.scale == Scale::Integer)
-        });
+        let whole =
+            self.searched.iter().copied().filter(|d| parameters.get(*d).is_some_and(|p| p.scale == Scale::Integer));
         let whole = whole.collect::<Vec<_>>();
         for _ in 0..4 {
             let mut trials = Vec::new();

@@ -25,6 +25,26 @@ fn agcfix(words: &[&str]) -> Output {
     output
 }
 
+/// Checks a document against its schema in docs/, and that the schema notices what is missing and what is a word instead of a number.
+#[track_caller]
+fn obeys(document: &Value, faults: &[&str]) {
+    let name = document["schema"].as_str().unwrap().replace('/', "-");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/{name}.schema.json"));
+    let schema = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let found = schema.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect::<Vec<_>>();
+    assert!(found.is_empty(), "{found:#?}");
+    for place in faults {
+        let mut broken = document.clone();
+        *broken.pointer_mut(place).unwrap() = Value::from("much");
+        assert!(!schema.is_valid(&broken), "{place}");
+        let (within, key) = place.rsplit_once('/').unwrap();
+        let mut broken = document.clone();
+        broken.pointer_mut(within).unwrap().as_object_mut().unwrap().remove(key).unwrap();
+        assert!(!schema.is_valid(&broken), "without {place}");
+    }
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -59,6 +79,7 @@ fn the_late_phone_is_found_as_its_readme_says() {
     assert!((number("drift_ppm") - 85.0).abs() < 1.0, "{json}");
     assert!(number("confidence") > 0.9);
     assert_eq!(json["schema"], "agcfix.alignment/1");
+    obeys(&json, &["/offset_s", "/polarity", "/pieces/0/from_s"]);
     // What was written runs with the microphone.
     let again = found(&decode::read(&out).unwrap().audio, &read("prelude-mic.flac"));
     assert!(again.offset_s.abs() < 5e-5 && again.drift_ppm.abs() < 1.0, "{again:?}");
@@ -165,6 +186,7 @@ fn a_known_gain_is_measured_and_fail_over_ends_with_three() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let document: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     assert_eq!(document["schema"], "agcfix.validation/1");
+    obeys(&document, &["/ratio", "/alignment/drift_ppm", "/after/decays/bias_db_per_s", "/response/bands/0/gain_db"]);
     let of = |when: &str, key: &str| document[when][key].as_f64().unwrap();
     assert!(of("before", "gain_rms_db") > 2.5 && of("before", "dynamics_slope") < 0.8, "{document}");
     assert!(of("after", "gain_rms_db") < 0.15 && (of("after", "dynamics_slope") - 1.0).abs() < 0.01, "{document}");
@@ -229,6 +251,10 @@ fn a_data_set_resumes_goes_on_where_a_pair_fails_and_exports_frame_exact_pairs()
         "{first:?}"
     );
     let lines = std::fs::read_to_string(&results).unwrap();
+    for (line, faults) in lines.lines().zip([&["/numbers/offset_s"][..], &[], &[]]) {
+        let document = serde_json::from_str(line).unwrap();
+        obeys(&document, if document["numbers"].is_null() { &["/phone_sha256"] } else { faults });
+    }
     // A run that was stopped leaves half a line; what is done stays done, and the order is the same again.
     std::fs::write(&results, format!("{lines}{{\"schema\":\"agc")).unwrap();
     assert!(String::from_utf8_lossy(&run().stdout).starts_with("0 pairs measured, 2 were known already, 1 failed"));
@@ -362,4 +388,38 @@ fn decoded(coded: &str) -> Vec<u8> {
         bits.to_be_bytes()[1..part.len()].to_vec()
     };
     coded.trim_end_matches('=').as_bytes().chunks(4).flat_map(four).collect()
+}
+
+#[test]
+fn devices_are_compared_side_by_side_and_a_stranger_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (json, plot, reference) = (at("c.json"), at("c.svg"), at("mic.wav"));
+    write_wav_file(&reference, false, &mic_excerpt(0.0, 16.0, 0.0), BitDepth::Int16).unwrap();
+    let mut backwards = mic_excerpt(20.0, 16.0, 0.0).into_channels();
+    backwards.iter_mut().for_each(|c| c.reverse());
+    write_wav_file(&at("other.wav"), false, &Audio::new(48_000, backwards).unwrap(), BitDepth::Int16).unwrap();
+    let (phone, other) = (data("prelude-phone-compressor.flac"), at("other.wav"));
+    let words = [
+        "compare",
+        "--reference",
+        text(&reference),
+        text(&phone),
+        text(&reference),
+        text(&other),
+        "--json",
+        text(&json),
+        "--plot",
+        text(&plot),
+    ];
+    let output = agcfix(&words);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("other.wav: not the same performance"), "{output:?}");
+    let document: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    obeys(&document, &["/devices/0/drift_ppm", "/devices/0/dynamics_slope", "/devices/1/response/0/centre_hz"]);
+    let of = |device: usize, key: &str| document["devices"][device][key].as_f64().unwrap();
+    assert_eq!(document["devices"].as_array().unwrap().len(), 2);
+    assert!(of(0, "gain_movement_db") > 1.0 && of(0, "dynamics_slope") < 0.9, "{document}");
+    assert!(of(1, "gain_movement_db") < 0.01 && (of(1, "dynamics_slope") - 1.0).abs() < 1e-3, "{document}");
+    assert!(std::fs::read_to_string(&plot).unwrap().starts_with("<svg"));
 }

@@ -1,0 +1,90 @@
+//! One recording, from its bytes to its restored sound.
+
+use agcfix::encode::{BitDepth, write_wav};
+use agcfix::progress::Observer;
+use agcfix::report::json;
+use agcfix::units::db_from_power;
+use agcfix::{Analysis, Audio, Config, Error, Verdict, analyze, decode, restore};
+use std::path::Path;
+
+/// Steps of the level that is drawn, in seconds.
+pub const LEVEL_HOP_S: f64 = 0.05;
+/// Level that is drawn for silence, in dBFS.
+const SILENCE_DBFS: f64 = -100.0;
+
+/// Levels over time, in dBFS, every [`LEVEL_HOP_S`].
+pub type Level = Vec<f32>;
+
+/// A recording and what is known of it so far.
+#[derive(Debug)]
+pub struct Session {
+    recording: decode::Decoded,
+    analysis: Option<Analysis>,
+}
+
+impl Session {
+    /// Decodes a recording; `name` is only used in errors.
+    ///
+    /// # Errors
+    /// As [`decode::read_bytes`].
+    pub fn open(bytes: Vec<u8>, name: &str) -> Result<Self, Error> {
+        Ok(Self { recording: decode::read_bytes(bytes, Path::new(name))?, analysis: None })
+    }
+
+    /// The recording.
+    #[must_use]
+    pub fn audio(&self) -> &Audio {
+        &self.recording.audio
+    }
+
+    /// The whole analysis; [`json`] of it.
+    ///
+    /// # Errors
+    /// As [`analyze`].
+    pub fn analyze(&mut self, name: &str, observer: &dyn Observer) -> Result<Vec<u8>, Error> {
+        let mut analysis = analyze(&self.recording.audio, &Config::default(), observer)?;
+        analysis.warnings.splice(0..0, self.recording.warnings.iter().cloned());
+        let mut text = Vec::new();
+        // Writing to memory cannot fail.
+        let _ = json::write(&mut text, Some(name), &analysis, None);
+        self.analysis = Some(analysis);
+        Ok(text)
+    }
+
+    /// The restored recording; none before an analysis, or where nothing is to be undone.
+    ///
+    /// # Errors
+    /// As [`restore`].
+    pub fn restore(&self) -> Result<Option<Audio>, Error> {
+        match &self.analysis {
+            Some(analysis) if analysis.verdict == Verdict::Agc => {
+                Ok(Some(restore(&self.recording.audio, analysis, &Config::default())?.audio))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Rms of all channels together, every [`LEVEL_HOP_S`].
+#[must_use]
+pub fn level_of(audio: &Audio) -> Level {
+    let hop = (LEVEL_HOP_S * f64::from(audio.sample_rate_hz())) as usize;
+    (0..audio.sample_len().div_ceil(hop))
+        .map(|i| {
+            let range = i * hop..((i + 1) * hop).min(audio.sample_len());
+            let heard = audio.channels().iter().flat_map(|channel| &channel[range.clone()]);
+            let len = (range.len() * audio.channels().len()).max(1) as f64;
+            let power = heard.map(|x| f64::from(*x).powi(2)).sum::<f64>() / len;
+            db_from_power(power).max(SILENCE_DBFS) as f32
+        })
+        .collect()
+}
+
+/// A WAV file of 24 bits, as `agcfix restore` writes it.
+#[must_use]
+pub fn wav_of(audio: &Audio) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = write_wav(&mut bytes, audio, BitDepth::Int24);
+    bytes
+}

@@ -69,9 +69,9 @@ def test_alignment_and_validation_are_the_command_lines(phone, mic, command, dat
 
 
 def test_a_simulation_is_the_command_lines(mic, command, data, tmp_path):
-    words = ("--preset", "phone-heavy", "--set", "noise.level_dbfs=-60", "--seed", 7)
+    words = ("--preset", "phone-heavy", "--preset", "camera-heavy", "--set", "noise.level_dbfs=-60", "--seed", 7)
     command("simulate", data / "prelude-mic.flac", "-o", tmp_path / "s.wav", *words, "--bits", "32f")
-    simulated = agcfix.simulate(*mic, "phone-heavy", settings={"noise.level_dbfs": -60}, seed=7)
+    simulated = agcfix.simulate(*mic, ["phone-heavy", "camera-heavy"], settings={"noise.level_dbfs": -60}, seed=7)
     assert simulated.samples.tobytes() == agcfix.load(tmp_path / "s.wav").samples.tobytes()
     truth = json.loads((tmp_path / "s.truth.json").read_text())
     assert simulated.truth["stages"] == truth["stages"]

@@ -1,11 +1,11 @@
 //! The engine as JavaScript sees it: a few functions of numbers, and bytes in the module's memory.
 //!
-//! `take(len)` gives room for `len` bytes; then `open`, `analyze`, `restore` in this order. Each returns 0 for success, else 1
+//! All of it stays inside the worker that runs it. `take(len)` gives room for `len` bytes; then `open`, `analyze`, `restore` in this order. Each returns 0 for success, else 1
 //! (its error is the output). What a step put out lies at `out_ptr(which)`, `out_len(which)` bytes long, until the next step.
 //! `progress(stage, fraction)` is called back during `analyze`.
 #![allow(unsafe_code, reason = "exported names, and an imported function that takes two numbers")]
 
-use crate::session::{Session, level_of, wav_of};
+use crate::session::{Session, level_of, preview_of, wav_of};
 use agcfix::progress::{Observer, Stage};
 use std::cell::RefCell;
 
@@ -82,7 +82,7 @@ pub extern "C" fn open(name_len: usize) -> u32 {
                 "duration_s": audio.duration_s(),
                 "level_hop_s": crate::session::LEVEL_HOP_S,
             });
-            kept.out = [document.to_string().into_bytes(), wav_of(audio), bytes_of(&level_of(audio))];
+            kept.out = [document.to_string().into_bytes(), preview_of(audio), bytes_of(&level_of(audio))];
             kept.session = Some(session);
         })
     })

@@ -80,11 +80,47 @@ pub fn level_of(audio: &Audio) -> Level {
         .collect()
 }
 
+/// A WAV file of 16 bits, to listen to.
+#[must_use]
+pub fn preview_of(audio: &Audio) -> Vec<u8> {
+    wav(audio, BitDepth::Int16)
+}
+
 /// A WAV file of 24 bits, as `agcfix restore` writes it.
 #[must_use]
 pub fn wav_of(audio: &Audio) -> Vec<u8> {
+    wav(audio, BitDepth::Int24)
+}
+
+fn wav(audio: &Audio, bits: BitDepth) -> Vec<u8> {
     let mut bytes = Vec::new();
     // Writing to memory cannot fail.
-    let _ = write_wav(&mut bytes, audio, BitDepth::Int24);
+    let _ = write_wav(&mut bytes, audio, bits);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
+    use super::*;
+
+    #[test]
+    fn the_level_is_the_rms_of_every_twentieth_of_a_second() {
+        let half = (0..16_000).map(|n| if n < 8_000 { 0.5 } else { 0.0 }).collect();
+        let level = level_of(&Audio::new(16_000, vec![half]).unwrap());
+        assert_eq!(level.len(), 20);
+        assert!((level[9] + 6.0206).abs() < 1e-3 && level[10] == -100.0, "{level:?}");
+    }
+
+    #[test]
+    fn a_recording_that_does_not_tell_is_not_restored() {
+        let silence = Audio::new(8_000, vec![vec![0.0; 16_000]]).unwrap();
+        let mut session = Session::open(wav_of(&silence), "silence.wav").unwrap();
+        assert!(session.restore().unwrap().is_none());
+        let document = String::from_utf8(session.analyze("silence.wav", &()).unwrap()).unwrap();
+        assert!(document.contains("undecided") && document.contains("silence.wav"), "{document}");
+        assert!(session.restore().unwrap().is_none());
+        assert!(Session::open(b"no sound".to_vec(), "text").is_err());
+        assert_eq!(preview_of(&silence).len(), 44 + 2 * 16_000);
+    }
 }

@@ -63,6 +63,10 @@ def take(samples: Any) -> tuple[list[NDArray[np.float32]], Layout]:
         raise _invalid(f"they are no array ({error})", "give a numpy array") from error
     if array.dtype.byteorder not in "=|" and not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.kind not in "fiu":
+        raise _invalid(f"they are {array.dtype}", "give floats at a full scale of 1, or signed integers")
+    if array.size == 0:
+        raise _invalid("there are none", "give some")
     if array.ndim == 1:
         layout, planes = Layout(1, 0), [array]
     elif array.ndim == 2:
@@ -79,8 +83,6 @@ def take(samples: Any) -> tuple[list[NDArray[np.float32]], Layout]:
             raise _invalid(f"an array of {rows} x {columns} has more than 8 channels", "8 can be analysed together")
     else:
         raise _invalid(f"an array of {array.ndim} axes", "give one axis, or two with at most 8 channels")
-    if array.size == 0:
-        raise _invalid("there are none", "give some")
     return [np.ascontiguousarray(_full_scale(plane)) for plane in planes], layout
 
 

@@ -281,6 +281,9 @@ $("record").onclick = async () => {
   speak();
 };
 
+/** What was found, as `agcfix analyze --json` writes it: for the tests, and for whoever opens the console. */
+window.agcfixAnalysis = () => current?.analysis;
+
 speak();
 if ("serviceWorker" in navigator) {
   navigator.serviceWorker.register("offline.js").then(() => navigator.serviceWorker.ready).then(() => show("offline", true)).catch(() => {});

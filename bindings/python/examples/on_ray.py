@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -115,7 +116,7 @@ def demonstrate(count: int, seconds: float, cpus: int) -> None:
         assert row["verdict"] == analysis.verdict.outcome
         assert np.array_equal(row["gain_db"], analysis.gain_curve.gain_db.round(3))
         if row["output"] is not None:
-            agcfix.write_wav(folder / "here.wav", *(lambda r: (r.samples, r.sample_rate))(agcfix.restore(*recording, analysis)))
+            agcfix.write_wav(folder / "here.wav", agcfix.restore(*recording, analysis).samples, recording.sample_rate)
             assert (folder / "here.wav").read_bytes() == (out / row["output"]).read_bytes()
         # A second run finds everything finished.
         again = agcfix.ray.restore(takes, out).take_all()
@@ -134,6 +135,7 @@ def start(cpus: int | None) -> None:
     else:
         ray.init(log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 def main() -> None:

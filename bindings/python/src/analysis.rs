@@ -65,9 +65,7 @@ pub fn told<'py>(py: Python<'py>, analysis: &Analysis) -> PyResult<Bound<'py, Py
     out.set_item("facts", facts.to_string())?;
     out.set_item("document", String::from_utf8_lossy(&document))?;
     let curve = &analysis.gain_curve;
-    for (name, values) in
-        [("gain_db", &curve.gain_db), ("lower_db", &curve.lower_db), ("upper_db", &curve.upper_db)]
-    {
+    for (name, values) in [("gain_db", &curve.gain_db), ("lower_db", &curve.lower_db), ("upper_db", &curve.upper_db)] {
         out.set_item(name, PyArray1::from_slice(py, values))?;
     }
     let decays = PyDict::new(py);
@@ -167,7 +165,13 @@ pub fn restore<'py>(
         None => flat(),
         Some((start_s, hop_s, gain_db)) => {
             let gain_db = gain_db.as_array().to_vec();
-            GainCurve { start_s: *start_s, hop_s: *hop_s, lower_db: gain_db.clone(), upper_db: gain_db.clone(), gain_db }
+            GainCurve {
+                start_s: *start_s,
+                hop_s: *hop_s,
+                lower_db: gain_db.clone(),
+                upper_db: gain_db.clone(),
+                gain_db,
+            }
         }
     };
     let is_undone = law.is_some() || curve.is_some();

@@ -47,12 +47,8 @@ struct PieceIn {
 impl AlignmentIn {
     /// What is needed to lay one recording on the other's clock.
     fn alignment(&self) -> Alignment {
-        let piece = |p: &PieceIn| AlignedPiece {
-            from_s: p.from_s,
-            to_s: p.to_s,
-            offset_s: p.offset_s,
-            drift_ppm: p.drift_ppm,
-        };
+        let piece =
+            |p: &PieceIn| AlignedPiece { from_s: p.from_s, to_s: p.to_s, offset_s: p.offset_s, drift_ppm: p.drift_ppm };
         Alignment {
             offset_s: f64::NAN,
             offset_error_s: f64::NAN,
@@ -107,9 +103,7 @@ pub fn validate<'py>(
     let found = run(py, threads, None, |_| {
         Ok(match agcfix::pair::align(&phone, &mic, &AlignConfig::default())? {
             Outcome::Unrelated { reason } => Err(reason),
-            Outcome::Aligned(alignment) => {
-                Ok(agcfix::pair::validate(&phone, &mic, restored.as_ref(), &alignment)?)
-            }
+            Outcome::Aligned(alignment) => Ok(agcfix::pair::validate(&phone, &mic, restored.as_ref(), &alignment)?),
         })
     })?;
     let validation = match found {
@@ -125,11 +119,8 @@ pub fn validate<'py>(
     for (name, measures) in [("before", Some(validation.before)), ("after", validation.after)] {
         let Some(measures) = measures else { continue };
         let (mic, device): (Vec<f64>, Vec<f64>) = measures.decays.pairs.into_iter().unzip();
-        let arrays = (
-            PyArray1::from_vec(py, measures.level_db),
-            PyArray1::from_vec(py, mic),
-            PyArray1::from_vec(py, device),
-        );
+        let arrays =
+            (PyArray1::from_vec(py, measures.level_db), PyArray1::from_vec(py, mic), PyArray1::from_vec(py, device));
         out.set_item(name, arrays)?;
     }
     Ok(out)

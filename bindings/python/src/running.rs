@@ -47,7 +47,9 @@ pub fn run<T: Send>(
 ) -> PyResult<T> {
     let pool = match threads {
         None => None,
-        Some(0) => return Err(crate::errors::invalid(py, "threads", "0 of them".to_owned(), "give 1 or more, or None")),
+        Some(0) => {
+            return Err(crate::errors::invalid(py, "threads", "0 of them".to_owned(), "give 1 or more, or None"));
+        }
         Some(n) => Some(
             rayon::ThreadPoolBuilder::new()
                 .num_threads(n)
@@ -94,7 +96,9 @@ pub fn run<T: Send>(
         Python::attach(|py| match (raised_by_caller, finished) {
             (Some(error), _) => Err(error),
             (None, Some(result)) => result.map_err(|error| raised(py, &error)),
-            (None, None) => Err(PyRuntimeError::new_err("agcfix ended without a result: this is a defect, please report it")),
+            (None, None) => {
+                Err(PyRuntimeError::new_err("agcfix ended without a result: this is a defect, please report it"))
+            }
         })
     })
 }

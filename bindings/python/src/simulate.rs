@@ -49,8 +49,6 @@ pub fn simulate<'py>(
 #[pyfunction]
 pub fn presets() -> String {
     let listed = built_in();
-    let preset = |p: &agcfix::simulate::preset::Listed| {
-        json!({ "name": p.name, "summary": p.summary, "source": p.source, "strengths": p.strengths })
-    };
+    let preset = |p: &agcfix::simulate::preset::Listed| json!({ "name": p.name, "summary": p.summary, "source": p.source, "strengths": p.strengths });
     serde_json::Value::from(listed.iter().map(preset).collect::<Vec<_>>()).to_string()
 }

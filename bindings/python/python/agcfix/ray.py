@@ -125,7 +125,8 @@ class Restorer:
                 return dict(known["row"])
         begun = time.perf_counter()
         recording = agcfix.load(path)
-        analysis = agcfix.analyze(*recording, threads=self.threads)
+        samples, sample_rate = recording.samples, recording.sample_rate
+        analysis = agcfix.analyze(samples, sample_rate, threads=self.threads)
         told: dict[str, Any] = {
             "verdict": analysis.verdict.outcome,
             "reason": analysis.verdict.reason,
@@ -139,7 +140,7 @@ class Restorer:
             "gain_db": analysis.gain_curve.gain_db.round(3).tolist(),
         }
         if analysis.verdict.outcome == "agc":
-            restored = agcfix.restore(*recording, analysis, threads=self.threads)
+            restored = agcfix.restore(samples, sample_rate, analysis, threads=self.threads)
             told["output"] = f"audio/{name}.wav"
             told["overall_gain_db"] = restored.overall_gain_db
             target = self.folder / told["output"]
@@ -203,9 +204,13 @@ def restore(
     if isinstance(recordings, list):
         recordings = ray.data.from_items(recordings, override_num_blocks=min(len(recordings), MOST_BLOCKS))
     if workers is None:
-        workers = (1, max(1, math.floor(ray.cluster_resources().get("CPU", 1) / threads)))
-    smallest, largest = (workers, workers) if isinstance(workers, int) else workers
-    strategy = ray.data.ActorPoolStrategy(min_size=smallest, max_size=largest, max_tasks_in_flight_per_actor=1)
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call,unused-ignore]
+        workers = max(1, math.floor(resources.get("CPU", 1) / threads))
+    if isinstance(workers, int):
+        # One recording at a time and none waiting, so that no worker is left with two long ones at the end.
+        strategy = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1)
+    else:
+        strategy = ray.data.ActorPoolStrategy(min_size=workers[0], max_size=workers[1])
     return recordings.map(
         Restorer,
         fn_constructor_kwargs={"folder": str(folder), "threads": threads, "bits": bits},

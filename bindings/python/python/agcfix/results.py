@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, Optional
 
@@ -194,7 +195,7 @@ class GainCurve(_Result):
     @property
     def time_s(self) -> Floats:
         """Times of the entries, in seconds; shape (n,)."""
-        return self.start_s + self.hop_s * np.arange(len(self.gain_db))
+        return self.start_s + self.hop_s * np.arange(len(self.gain_db), dtype=np.float64)
 
     @property
     def movement_db(self) -> float:
@@ -435,7 +436,7 @@ class Recording(_Result):
     bits_per_sample: Optional[int]
     warnings: tuple[AnalysisWarning, ...]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Any]:
         """``samples, sample_rate = agcfix.load(path)``, as with soundfile and librosa."""
         return iter((self.samples, self.sample_rate))
 
@@ -504,9 +505,10 @@ class Alignment(_Result):
 
     @classmethod
     def _of(cls, facts: dict[str, Any]) -> Alignment:
-        pieces = tuple(AlignedPiece(**{k: _float(v) for k, v in piece.items()}) for piece in facts.pop("pieces"))
-        numbers = {name: _float(facts.pop(name)) for name in list(facts) if name.endswith(("_s", "_ppm", "dence"))}
-        return cls(**numbers, **facts, pieces=pieces)
+        pieces = tuple(AlignedPiece(**{k: _float(v) for k, v in piece.items()}) for piece in facts["pieces"])
+        numbers = {k: _float(v) for k, v in facts.items() if k.endswith(("_s", "_ppm")) or k == "confidence"}
+        rest: dict[str, Any] = {**facts, **numbers, "pieces": pieces}
+        return cls(**rest)
 
 
 @dataclass(frozen=True)

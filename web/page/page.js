@@ -60,10 +60,11 @@ const heard = {
     tell();
     picture();
   },
-  done({ analysis, restored }) {
+  done({ analysis, story, restored }) {
     current.worker.terminate();
     current.took_s = (performance.now() - current.begun) / 1000;
     current.analysis = analysis;
+    current.story = story;
     current.known.share = 1;
     if (restored) {
       current.known.after = restored.level;
@@ -130,13 +131,7 @@ function tell() {
     $("finding").textContent = say()[outcome];
     return;
   }
-  const { gain_db, lower_db, upper_db } = analysis.gain_curve;
-  const widths = gain_db.map((_, i) => 0.5 * (upper_db[i] - lower_db[i])).sort((a, b) => a - b);
-  $("finding").textContent = say().agc({
-    span: Math.max(...gain_db) - Math.min(...gain_db),
-    band: widths[widths.length >> 1],
-    p: analysis.evidence.p_value.toPrecision(1),
-  });
+  $("finding").textContent = say().agc({ ...current.story, p_value: analysis.evidence.p_value });
 }
 
 let isDrawing = false;

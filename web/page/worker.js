@@ -38,11 +38,11 @@ onmessage = async ({ data: { bytes, name } }) => {
     if (wasm.open(named.length) !== 0) return failed();
     postMessage({ kind: "opened", shape: JSON.parse(text(0)), sound: out(1), level: level() });
     if (wasm.analyze() !== 0) return failed();
-    const analysis = JSON.parse(text(0));
+    const [analysis, story] = [JSON.parse(text(0)), JSON.parse(text(1))];
     postMessage({ kind: "progress", stage: 3, fraction: 0 });
     if (wasm.restore() !== 0) return failed();
     const restored = wasm.out_len(1) > 0 ? { sound: out(1), level: level() } : null;
-    postMessage({ kind: "done", analysis, restored });
+    postMessage({ kind: "done", analysis, story, restored });
   } catch (error) {
     postMessage({ kind: "crashed", why: String(error) });
   }

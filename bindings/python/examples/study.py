@@ -42,7 +42,7 @@ DEVICES = {
     "hard": agcfix.Law.of("compressor", threshold_db=-32.0, slope=0.75, knee_db=4.0, attack_s=0.005, release_s=0.3),
     "none": None,
 }
-SECONDS = 30
+SECONDS = 20
 
 
 def simulated_study(folder: Path) -> Path:

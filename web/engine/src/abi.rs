@@ -88,14 +88,18 @@ pub extern "C" fn open(name_len: usize) -> u32 {
     })
 }
 
-/// Analyses it. Puts out the document `agcfix.analysis/1`.
+/// Analyses it. Puts out the document `agcfix.analysis/1`, and in the place of the sound the numbers that people are told.
 #[unsafe(no_mangle)]
 pub extern "C" fn analyze() -> u32 {
     KEPT.with_borrow_mut(|kept| {
         let name = kept.name.clone();
         let Some(session) = &mut kept.session else { return 1 };
         let analyzed = session.analyze(&name, &Page);
-        kept.step(analyzed, |kept, document| kept.out[DOCUMENT] = document)
+        kept.step(analyzed, |kept, (document, story)| {
+            let told = serde_json::json!({ "swing_db": story.swing_db, "band_db": story.band_db });
+            kept.out[DOCUMENT] = document;
+            kept.out[SOUND] = told.to_string().into_bytes();
+        })
     })
 }
 

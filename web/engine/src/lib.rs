@@ -6,4 +6,4 @@
 mod abi;
 mod session;
 
-pub use session::{Level, Session};
+pub use session::{Level, Session, Story};

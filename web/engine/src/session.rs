@@ -3,6 +3,7 @@
 use agcfix::encode::{BitDepth, write_wav};
 use agcfix::progress::Observer;
 use agcfix::report::json;
+use agcfix::report::story::{band_half_width_db, gain_swing_db};
 use agcfix::units::db_from_power;
 use agcfix::{Analysis, Audio, Config, Error, Verdict, analyze, decode, restore};
 use std::path::Path;
@@ -14,6 +15,15 @@ const SILENCE_DBFS: f64 = -100.0;
 
 /// Levels over time, in dBFS, every [`LEVEL_HOP_S`].
 pub type Level = Vec<f32>;
+
+/// The numbers of the finding, as the command line tells them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Story {
+    /// How far the gain moved, in dB.
+    pub swing_db: f64,
+    /// Half width of its 90 % band, in dB.
+    pub band_db: Option<f64>,
+}
 
 /// A recording and what is known of it so far.
 #[derive(Debug)]
@@ -37,18 +47,20 @@ impl Session {
         &self.recording.audio
     }
 
-    /// The whole analysis; [`json`] of it.
+    /// The whole analysis: its document, and what people are told of it.
     ///
     /// # Errors
     /// As [`analyze`].
-    pub fn analyze(&mut self, name: &str, observer: &dyn Observer) -> Result<Vec<u8>, Error> {
+    pub fn analyze(&mut self, name: &str, observer: &dyn Observer) -> Result<(Vec<u8>, Story), Error> {
         let mut analysis = analyze(&self.recording.audio, &Config::default(), observer)?;
         analysis.warnings.splice(0..0, self.recording.warnings.iter().cloned());
         let mut text = Vec::new();
         // Writing to memory cannot fail.
         let _ = json::write(&mut text, Some(name), &analysis, None);
+        let curve = &analysis.gain_curve;
+        let story = Story { swing_db: gain_swing_db(curve), band_db: band_half_width_db(curve) };
         self.analysis = Some(analysis);
-        Ok(text)
+        Ok((text, story))
     }
 
     /// The restored recording; none before an analysis, or where nothing is to be undone.
@@ -117,7 +129,9 @@ mod tests {
         let silence = Audio::new(8_000, vec![vec![0.0; 16_000]]).unwrap();
         let mut session = Session::open(wav_of(&silence), "silence.wav").unwrap();
         assert!(session.restore().unwrap().is_none());
-        let document = String::from_utf8(session.analyze("silence.wav", &()).unwrap()).unwrap();
+        let (document, story) = session.analyze("silence.wav", &()).unwrap();
+        assert_eq!(story.swing_db, 0.0);
+        let document = String::from_utf8(document).unwrap();
         assert!(document.contains("undecided") && document.contains("silence.wav"), "{document}");
         assert!(session.restore().unwrap().is_none());
         assert!(Session::open(b"no sound".to_vec(), "text").is_err());

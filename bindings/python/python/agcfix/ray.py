@@ -55,6 +55,7 @@ _COLUMNS: dict[str, Any] = {
     "gain_hop_s": None,
     "gain_db": [],
     "elapsed_s": None,
+    "cpu_s": None,
 }
 
 
@@ -123,7 +124,7 @@ class Restorer:
             output = known["row"]["output"]
             if output is None or (self.folder / output).is_file():
                 return dict(known["row"])
-        begun = time.perf_counter()
+        begun, worked = time.perf_counter(), time.process_time()
         recording = agcfix.load(path)
         samples, sample_rate = recording.samples, recording.sample_rate
         analysis = agcfix.analyze(samples, sample_rate, threads=self.threads)
@@ -146,6 +147,7 @@ class Restorer:
             target = self.folder / told["output"]
             agcfix.write_wav(target, restored.samples, restored.sample_rate, bits=self.bits, overwrite=True)
         told["elapsed_s"] = time.perf_counter() - begun
+        told["cpu_s"] = time.process_time() - worked
         row = {**_COLUMNS, **told}
         _write(finished, {"key": key, "row": row})
         return row
@@ -195,7 +197,7 @@ def restore(
         A row a recording, with the manifest's columns and ``error`` (None where all went well), ``verdict``, ``reason``,
         ``law`` (JSON), ``p_value``, ``gain_movement_db`` (dB), ``event_len``, ``duration_s`` (s), ``overall_gain_db`` (dB),
         ``output`` (file in `folder`, None where there was nothing to undo), ``sha256``, ``gain_hop_s`` (s), ``gain_db`` (list,
-        dB), ``elapsed_s`` (s of work).
+        dB), ``elapsed_s`` and ``cpu_s`` (s that it took, and of them at work).
     """
     # Workers may have another working directory.
     folder = Path(folder).absolute()

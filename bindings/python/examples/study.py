@@ -107,7 +107,7 @@ print(table.drop(columns="error", errors="ignore").round(3).to_string(index=Fals
 
 # %%
 devices = list(curves)
-figure, axes = plt.subplots(len(devices), 1, figsize=(9, 1.9 * len(devices)), sharex=True, squeeze=False, layout="constrained")
+figure, axes = plt.subplots(len(devices), 1, figsize=(9, 1.9 * len(devices)), sharex=True, sharey=True, squeeze=False, layout="constrained")
 for axis, device in zip(axes[:, 0], devices):
     curve = curves[device]
     axis.fill_between(curve.time_s, curve.lower_db, curve.upper_db, color="tab:green", alpha=0.25, linewidth=0)

@@ -40,7 +40,7 @@ def one_core(folder: Path) -> list[list[float]]:
     """Length (s), processor time (s) and memory (MB) of recordings of several lengths on one thread."""
     samples, rate = agcfix.load(SOURCE)
     out = []
-    for times in (1, 4, 16):
+    for times in (1, 4, 12):
         path = folder / f"{times}.wav"
         agcfix.write_wav(path, np.tile(samples, times), rate, bits="16")
         run = subprocess.run([sys.executable, "-c", ONE, path, folder / f"{times}.out.wav"], capture_output=True, text=True, check=True)
@@ -88,14 +88,40 @@ def on_ray(takes: Path, folder: Path, cores: int) -> tuple[float, float]:
     return took, sum(row["cpu_s"] for row in rows)
 
 
+#: What is extrapolated to: name, hours of music, minutes of one recording, cores.
+SETS = (("MAESTRO", 178, 178 * 60 / 1276, 2), ("100,000 hours", 100_000, 8, 1000))
+#: Assumed, in USD: what a core costs in an hour where such things are rented by the day.
+CORE_HOUR_USD = 0.04
+#: Phones' m4a files, in bit/s, and the restored mono file of 24 bits at 48 kHz, in byte/s.
+M4A_BPS, WAV_BYTES_PER_S = 128_000, 48_000 * 3
+
+
+def extrapolated(measured: list[list[float]]) -> None:
+    """What a straight line through the measured processor times means for larger sets."""
+    lengths, times = np.array([m[:2] for m in measured]).T
+    per_s, each = np.polyfit(lengths, times, 1)
+    print(f"\nProcessor time of one recording: {each:.1f} s, and {60 * per_s:.2f} s for each minute of it.")
+    print("\n| set | recordings | core hours | elapsed | read (m4a) | written (mono WAV) | at 0.04 USD a core hour |")
+    print("|---|---|---|---|---|---|---|")
+    for name, hours, minutes, cores in SETS:
+        count = hours * 60 / minutes
+        core_hours = (count * each + hours * 3600 * per_s) / 3600
+        read, written = hours * 3600 * M4A_BPS / 8e9, hours * 3600 * WAV_BYTES_PER_S / 1e9
+        elapsed = f"{core_hours / cores:.0f} h on {cores} cores"
+        usd = f"{core_hours * CORE_HOUR_USD:,.0f} USD"
+        print(f"| {name} | {count:,.0f} of {minutes:.1f} min | {core_hours:,.0f} | {elapsed} | {read:,.0f} GB | {written:,.0f} GB | {usd} |")
+
+
 def main() -> None:
     count, seconds = 4, 15.0
     with tempfile.TemporaryDirectory(prefix="agcfix-throughput-") as name:
         folder = Path(name)
         print("| one recording, one thread | processor time | hours of music a core does in an hour | memory |")
         print("|---|---|---|---|")
-        for length_s, cpu_s, memory_mb in one_core(folder):
+        measured = one_core(folder)
+        for length_s, cpu_s, memory_mb in measured:
             print(f"| {length_s / 60:.2f} min | {cpu_s:.1f} s | {length_s / cpu_s:.1f} | {memory_mb:.0f} MB |", flush=True)
+        extrapolated(measured)
         takes = manifest(folder, count, seconds)
         print(f"\n| {count} recordings of {seconds:.0f} s | cores | elapsed | processor time |")
         print("|---|---|---|---|")
@@ -106,7 +132,7 @@ def main() -> None:
             took, cpu_s = on_ray(takes, folder / f"ray{cores}", cores)
             print(f"| `agcfix.ray.restore` | {cores} | {took:.1f} s | {cpu_s:.1f} s |", flush=True)
         load = os.getloadavg()[0]
-        print(f"\nOther work on the machine: load {load:.1f} on {os.cpu_count()} cores, where {max(1, 2)} would be this run alone.")
+        print(f"\nLoad of the machine at the end: {load:.1f} on {os.cpu_count()} cores, where this run alone makes 2.")
 
 
 if __name__ == "__main__":

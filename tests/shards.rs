@@ -39,9 +39,13 @@ fn parts_of_the_pairs_are_merged_to_what_one_machine_writes() {
                     1,near,gone,phone,gone.wav\n1,near,m,mic,mic.wav\n";
     std::fs::write(at("set.csv"), manifest).unwrap();
     let (set, whole, part) = (at("set.csv"), at("whole.jsonl"), at("part.jsonl"));
-    let align = |output: &Path, shard: &str| agcfix(&["dataset", "align", text(&set), "-o", text(output), "--shard", shard]);
+    let align =
+        |output: &Path, shard: &str| agcfix(&["dataset", "align", text(&set), "-o", text(output), "--shard", shard]);
     align(&whole, "1/1");
-    assert!(String::from_utf8_lossy(&align(&part, "1/2").stdout).starts_with("2 pairs measured"));
+    assert!(
+        String::from_utf8_lossy(&align(&part, "1/2").stdout)
+            .starts_with("1 pairs measured, 0 were known already, 1 failed")
+    );
     let (first, second) = (at("part.1-of-2.jsonl"), at("part.2-of-2.jsonl"));
     // A part that is missing is missed.
     let merged = at("merged.jsonl");
@@ -59,7 +63,10 @@ fn parts_of_the_pairs_are_merged_to_what_one_machine_writes() {
     assert_eq!(lines(&merged), lines(&whole));
     assert_eq!(lines(&merged).len(), 3);
     // Again is the same again: parts are known already, and merging them changes nothing.
-    assert!(String::from_utf8_lossy(&align(&part, "1/2").stdout).starts_with("0 pairs measured, 2 were known"));
+    assert!(
+        String::from_utf8_lossy(&align(&part, "1/2").stdout)
+            .starts_with("0 pairs measured, 1 were known already, 1 failed")
+    );
     assert_eq!(merge(&[&first, &second]).status.code(), Some(0));
     assert_eq!(lines(&merged), lines(&whole));
     // Results of other contents do not belong to them.
@@ -86,7 +93,9 @@ fn recordings_are_restored_in_parts_once_each() {
     let first = restore("1/2");
     // The second recording of this part holds no sound.
     assert_eq!(first.status.code(), Some(1), "{first:?}");
-    assert!(String::from_utf8_lossy(&first.stdout).starts_with("1 recordings analysed, 0 were known already, 1 failed"));
+    assert!(
+        String::from_utf8_lossy(&first.stdout).starts_with("1 recordings analysed, 0 were known already, 1 failed")
+    );
     assert_eq!(restore("2/2").status.code(), Some(0));
     let merged = at("all.jsonl");
     let parts = ["results.1-of-2.jsonl", "results.2-of-2.jsonl"].map(|name| out.join(name));

@@ -11,9 +11,9 @@ use crate::analyze::{Config, analyze};
 use crate::decode;
 use crate::encode::{BitDepth, write_wav_file};
 use crate::error::Error;
-use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Name and version, as in the results: another version restores again.
@@ -67,7 +67,8 @@ pub fn restore(
     }
     let phones = shard.of(phones).collect::<Vec<_>>();
     let shared = Mutex::new((results, Done::default()));
-    phones.par_iter().try_for_each(|recording| {
+    let locked = || shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let one = |recording: &Recording| -> Result<(), Error> {
         let path = manifest.path_of(recording);
         let hash = content_hash(&path);
         let mut row = Row {
@@ -80,31 +81,42 @@ pub fn restore(
             ..Row::default()
         };
         let is_there = |found: &Found| found.output.as_ref().is_none_or(|name| folder.join(name).is_file());
-        let is_done = hash.is_ok() && {
-            let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            shared.0.known(&row).and_then(|row| row.found.as_ref()).is_some_and(is_there)
-        };
-        let done = if is_done {
-            Done { skipped_len: 1, ..Done::default() }
+        if hash.is_ok() && locked().0.known(&row).and_then(|row| row.found.as_ref()).is_some_and(is_there) {
+            locked().1.skipped_len += 1;
         } else {
             match hash.and_then(|_| restored(&path, folder, &name_of(recording))) {
                 Ok(found) => row.found = Some(found),
                 Err(error) => row.error = Some(error.to_string()),
             }
-            Done { measured_len: row.found.iter().len(), failed_len: row.error.iter().len(), ..Done::default() }
-        };
-        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if !is_done {
+            let mut shared = locked();
+            if row.found.is_some() {
+                shared.1.measured_len += 1;
+            } else {
+                shared.1.failed_len += 1;
+            }
             shared.0.add(row)?;
         }
-        shared.1.measured_len += done.measured_len;
-        shared.1.skipped_len += done.skipped_len;
-        shared.1.failed_len += done.failed_len;
-        drop(shared);
         tick();
-        Ok::<(), Error>(())
-    })?;
+        Ok(())
+    };
+    // Threads of their own, as many as rayon has: on rayon's, one that waits for a part of its recording's search would begin
+    // another recording, and then another, and all of them would be in memory.
+    let next = AtomicUsize::new(0);
+    let outcome = std::thread::scope(|scope| {
+        let all = || {
+            while let Some(recording) = phones.get(next.fetch_add(1, Ordering::Relaxed)) {
+                one(recording)?;
+            }
+            Ok(())
+        };
+        let threads = (0..rayon::current_num_threads().min(phones.len())).map(|_| scope.spawn(all)).collect::<Vec<_>>();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect::<Result<Vec<()>, Error>>()
+    });
     let (results, done) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcome?;
     results.finish()?;
     Ok(done)
 }

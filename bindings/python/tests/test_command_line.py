@@ -47,6 +47,11 @@ def test_the_written_file_is_the_command_lines(phone, found, command, data, tmp_
     agcfix.write_wav(tmp_path / "p.wav", restored.samples, restored.sample_rate)
     assert np.array_equal(agcfix.load(tmp_path / "c.wav").samples, agcfix.load(tmp_path / "p.wav").samples)
     assert restored.true_peak_dbtp <= -1.0
+    # Constants come back into the engine as the very doubles that left it.
+    kept = agcfix.restore(*phone, law=law, keep_level=True)
+    words = ("--law", f"compressor:{constants}", "--bits", "32f", "-q")
+    command("restore", data / "prelude-phone.m4a", "-o", tmp_path / "f.wav", *words)
+    assert kept.samples.tobytes() == agcfix.load(tmp_path / "f.wav").samples.tobytes()
 
 
 def test_alignment_and_validation_are_the_command_lines(phone, mic, command, data, tmp_path):

@@ -88,8 +88,8 @@ def on_ray(takes: Path, folder: Path, cores: int) -> tuple[float, float]:
     return took, sum(row["cpu_s"] for row in rows)
 
 
-#: What is extrapolated to: name, hours of music, minutes of one recording, cores.
-SETS = (("MAESTRO", 178, 178 * 60 / 1276, 2), ("100,000 hours", 100_000, 8, 1000))
+#: What is extrapolated to: name, hours of music, minutes of one recording (assumed), cores.
+SETS = (("178 hours, the size of MAESTRO", 178, 8, 2), ("100,000 hours", 100_000, 8, 1000))
 #: Assumed, in USD: what a core costs in an hour where such things are rented by the day.
 CORE_HOUR_USD = 0.04
 #: Phones' m4a files, in bit/s, and the restored mono file of 24 bits at 48 kHz, in byte/s.

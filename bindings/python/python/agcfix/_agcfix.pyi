@@ -5,7 +5,23 @@ from typing import Any, Callable, Optional
 import numpy as np
 from numpy.typing import NDArray
 
-__all__: list[str]
+__all__ = [
+    "__version__",
+    "analyze",
+    "restore",
+    "laws",
+    "load",
+    "load_bytes",
+    "write_wav",
+    "align",
+    "aligned",
+    "validate",
+    "learn",
+    "parse",
+    "analyze_with",
+    "simulate",
+    "presets",
+]
 __version__: str
 
 _Channels = list[NDArray[np.float32]]

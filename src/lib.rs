@@ -91,7 +91,9 @@
 //! | `parallel` | several laws tried at once; results do not depend on it | yes |
 //! | `cli` | the `agcfix` program, and all of the above | yes |
 //!
-//! With `default-features = false` the library reads, writes and draws nothing, and builds for WebAssembly.
+//! With `default-features = false` the library reads, writes and draws nothing, and builds for WebAssembly; for
+//! `wasm32-unknown-unknown` with `--cfg getrandom_backend="unsupported"` among the rustflags, because a dependency brings
+//! `getrandom` along, which nothing calls.
 //!
 //! # What may change
 //!

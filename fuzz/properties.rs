@@ -1,4 +1,4 @@
-//! What must hold for any bytes. Each function is a fuzz target, and `tests/corpus.rs` replays the corpus through it.
+//! What must hold for any bytes. Each function is a fuzz target, and `tests/properties.rs` replays the corpus through it.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -6,12 +6,17 @@
     reason = "each target uses one of them; a broken property must stop"
 )]
 
+use agcfix::dataset::manifest::Manifest;
 use agcfix::decode::{Decoded, NonFinite, ReadConfig, is_decoding, read_bytes_with};
 use agcfix::encode::{BitDepth, write_wav_with};
 use agcfix::gain_csv::{read_gain_csv, write_gain_csv};
+use agcfix::instrument::midi;
 use agcfix::law::{Direction, families, gain_of};
+use agcfix::profile::{Profile, apply::ProfileLaw};
 use agcfix::restore::{RestoreConfig, Trust, gain_at_samples};
-use agcfix::{Audio, Config, Verdict, analyze, restore};
+use agcfix::simulate::preset::Composer;
+use agcfix::simulate::{batch, simulate};
+use agcfix::{Audio, Config, Error, Verdict, analyze, restore};
 use std::path::Path;
 
 /// A decoder's panic is caught by the library: only others are findings.
@@ -140,4 +145,86 @@ pub fn analysis(data: &[u8]) {
     config.restore = RestoreConfig { trust: Trust::Caller, ..RestoreConfig::default() };
     let trusted = restore(&audio, &analysis, &config).unwrap();
     assert_eq!(trusted.audio.sample_len(), audio.sample_len());
+}
+
+/// What an error says is one line, and names the file where there is one.
+fn one_line(error: &Error) {
+    let told = error.to_string();
+    assert!(!told.trim().is_empty() && !told.contains(['\n', '\r']), "{told:?}");
+}
+
+/// A device profile: what is read is read again from what is written of it, and its law gives positive, finite gains.
+pub fn profile(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let profile = match Profile::from_toml(text) {
+        Ok(profile) => profile,
+        Err(error) => return one_line(&error),
+    };
+    let written = profile.to_toml().unwrap();
+    // Twice, because what is no number is not equal to itself.
+    assert_eq!(Profile::from_toml(&written).unwrap().to_toml().unwrap(), written);
+    match ProfileLaw::new(&profile, Some(0.0)) {
+        Ok(law) => {
+            let sound: Vec<f32> = (0..800).map(|n| 0.9 * (0.3 * n as f32).sin() * (n % 400) as f32 / 400.0).collect();
+            let gain = gain_of(&law, &[], 8_000.0, &sound, Direction::Inverse);
+            assert!(gain.iter().all(|gain| gain.is_normal() && *gain > 0.0));
+        }
+        Err(error) => one_line(&error),
+    }
+}
+
+/// Lists of recordings and of simulations, and presets: an error of one line, or what can be worked on. The first byte says
+/// which of them it is.
+pub fn manifest(data: &[u8]) {
+    let Some((kind, text)) = data.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    match kind % 4 {
+        0 | 1 => match Manifest::parse(text, Path::new(["m.csv", "m.toml"][usize::from(kind % 2)])) {
+            Ok(manifest) => {
+                assert!(!manifest.recordings.is_empty());
+                let most = manifest.recordings.len().pow(2);
+                assert!(manifest.pairs().len() <= most);
+            }
+            Err(error) => one_line(&error),
+        },
+        2 => match batch::parse_manifest(text, Path::new("m.toml")) {
+            Ok(jobs) => assert!(jobs.iter().all(|job| job.chain.check().is_ok() && !job.name.starts_with('/'))),
+            Err(error) => one_line(&error),
+        },
+        _ => preset(text),
+    }
+}
+
+/// Any chain that is let in gives a finite sound, of a tenth of a second.
+fn preset(text: &str) {
+    let mut composer = Composer::default();
+    let composed = composer.document(text, None, Path::new("preset.toml")).and_then(|()| composer.finish());
+    let mut chain = match composed {
+        Ok(chain) => chain,
+        Err(error) => return one_line(&error),
+    };
+    // What an installed ffmpeg makes of it is not looked for here.
+    chain.codec = None;
+    let sound = (0..800).map(|n| 0.9 * (0.3 * n as f32).sin()).collect();
+    let clean = Audio::new(8_000, vec![sound]).unwrap();
+    match simulate(&clean, &chain, 1) {
+        Ok(simulated) => {
+            assert!(simulated.audio.channels().iter().flatten().all(|x| x.is_finite()));
+            assert!(simulated.truth.gain_1ms.gain_db.iter().all(|gain_db| gain_db.is_finite()));
+        }
+        Err(error) => one_line(&error),
+    }
+}
+
+/// A MIDI file: an error of one line, or notes of the piano's keys in their order, none let go before it was struck.
+pub fn midi(data: &[u8]) {
+    match midi::read(data, Path::new("fuzzed.mid")) {
+        Ok(read) => {
+            assert!(!read.passage.notes.is_empty());
+            assert!(read.passage.notes.is_sorted_by(|a, b| a.onset_s <= b.onset_s));
+            assert!(read.passage.notes.iter().all(|n| (21..=108).contains(&n.key) && n.onset_s <= n.release_s));
+            assert!(read.passage.notes.iter().all(|n| n.release_s.is_finite()));
+        }
+        Err(error) => one_line(&error),
+    }
 }

@@ -103,7 +103,7 @@ fn whole(audio: &Audio, config: &Config, observer: &dyn Observer) -> Result<Anal
     let (found, strokes) = match &ceiling {
         None => {
             let gain_db = whole.frame_gain_db(law.as_ref(), &best.values, false);
-            (whole.weigh(law_index, best.values.clone(), gain_db), Vec::new())
+            (whole.weigh_law(law.as_ref(), law_index, best.values.clone(), gain_db), Vec::new())
         }
         Some(ceiling) => {
             weight = verdict::weigh(weighing, std::slice::from_ref(&ceiling.crossed), &config.verdict);
@@ -216,7 +216,10 @@ fn tell(
     let mut candidates = vec![weighing.weigh_law(best_law, best.law_index, best.values.clone(), best.gain_db.clone())];
     candidates.extend(search.candidates);
     let mut weight = verdict::weigh(weighing, &candidates, &config.verdict);
-    let alone = |candidate: &Candidate| verdict::weigh(weighing, std::slice::from_ref(candidate), &config.verdict);
+    let alone = |candidate: &Candidate| {
+        let weight = verdict::weigh(weighing, std::slice::from_ref(candidate), &config.verdict);
+        Weight { is_published: true, ..weight }
+    };
     let is_found = |candidate: &Candidate, weight: &Weight| {
         let movement_db = standard_deviation(&centred(&candidate.gain_db));
         verdict::decide(weighing, movement_db, weight, &config.verdict) == Verdict::Agc
@@ -224,6 +227,7 @@ fn tell(
     if fit::is_usual(best_law, &best.values) {
         // Nothing was chosen, so there is no choice whose luck the resamples would have to allow for.
         weight.p_value = weight.p_value.min(alone(&candidates[0]).p_value);
+        weight.is_published = true;
     } else if let Some(published) = fit::published(weighing, &config.fit)
         && !is_found(&candidates[0], &weight)
     {

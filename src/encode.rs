@@ -12,7 +12,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::io::{self, Write};
 
 #[cfg(feature = "files")]
-pub use whole::{Abort, Batch, write_atomically, write_wav_file};
+pub use whole::{Abort, Batch, abort_all, write_atomically, write_wav_file};
 
 /// How samples are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

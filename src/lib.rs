@@ -84,10 +84,16 @@
 //! | `files` | writing files that appear whole or not at all | with `cli` |
 //! | `plot` | [`report::plot`](report): pictures as PNG and SVG | yes |
 //! | `page` | [`report::page`](report): the HTML report | yes |
+//! | `pairs` | [`pair`], [`profile`]: two recordings of one performance, device profiles | yes |
+//! | `presets` | [`simulate::preset`]: chains by name and from TOML | yes |
+//! | `midi` | [`instrument::midi`]: passages from MIDI files | yes |
+//! | `dataset` | [`dataset`]: many recordings by a manifest | with `cli` |
 //! | `parallel` | several laws tried at once; results do not depend on it | yes |
 //! | `cli` | the `agcfix` program, and all of the above | yes |
 //!
-//! With `default-features = false` the library reads, writes and draws nothing, and builds for WebAssembly.
+//! With `default-features = false` the library reads, writes and draws nothing, and builds for WebAssembly; for
+//! `wasm32-unknown-unknown` with `--cfg getrandom_backend="unsupported"` among the rustflags, because a dependency brings
+//! `getrandom` along, which nothing calls.
 //!
 //! # What may change
 //!
@@ -98,6 +104,7 @@
 // In the order of the story: ground floor, sound to decays, gain laws, what a recording tells, what is done with it.
 pub mod error;
 pub mod units;
+pub mod text;
 pub mod audio;
 pub mod sound;
 mod threads;

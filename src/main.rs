@@ -44,8 +44,12 @@ fn each<P>(
     let all: Vec<(&Path, &Outputs)> = plans.iter().map(|plan| (parts(plan).0, parts(plan).1)).collect();
     cli::targets::check_all(&all)?;
     let mut worst = None;
+    let mut made = None;
     for plan in plans {
         let (input, outputs, is_dry) = parts(plan);
+        if !is_dry && outputs.check(input).is_ok() && outputs.make_folder()? {
+            made.clone_from(&outputs.folder);
+        }
         let name = (plans.len() > 1).then(|| input.display().to_string());
         let outcome = if is_dry { foretell(input, outputs) } else { run(plan, name.as_deref()) };
         if let Err(failure) = outcome {
@@ -53,6 +57,10 @@ fn each<P>(
             let code = failure.code();
             worst = Some(worst.map_or(code, |worst: u8| worst.min(code)));
         }
+    }
+    if let Some(folder) = made {
+        // Only where nothing came into it.
+        let _ = std::fs::remove_dir(folder);
     }
     Ok(worst.map_or(ExitCode::SUCCESS, ExitCode::from))
 }

@@ -119,10 +119,42 @@ fn round_trip_db(law: &dyn Law, values: &[f64], x: &[f32]) -> f64 {
     rms(&ratio_db(&found, &gain))
 }
 
+/// 4:1 above -30 dBFS without a knee; ffmpeg's 20 and 800 ms are time constants of 5 and 200 ms.
+const COMPRESSOR: [(&str, f64); 5] =
+    [("threshold_db", -30.0), ("slope", 0.75), ("knee_db", 0.0), ("attack_s", 0.005), ("release_s", 0.2)];
 const DAGC: [(&str, f64); 2] = [("target_rms_db", -26.989_7), ("rate_db_per_s", 4.169_2)];
 const SPEEX: [(&str, f64); 2] = [("level_db", -8.725_4), ("max_gain_db", 24.0)];
 const ALIMITER: [(&str, f64); 3] = [("ceiling_db", -18.061_8), ("attack_s", 0.005), ("release_s", 0.4)];
 const DYNAUDNORM: [(&str, f64); 3] = [("peak_db", -0.445_5), ("max_gain_db", 20.0), ("frame_s", 0.3)];
+
+/// The kin of one constant a few per cent off.
+fn with_slower_release() -> Vec<(&'static str, f64)> {
+    COMPRESSOR.iter().map(|(name, value)| (*name, if *name == "release_s" { 1.03 * value } else { *value })).collect()
+}
+
+#[test]
+fn compressor_equals_acompressor() {
+    let trace = include_str!("data/compressor-acompressor.csv");
+    let error_db = forward_error_db("compressor", &COMPRESSOR, trace);
+    assert!(error_db < EXACT_DB, "{error_db} dB");
+    // Planted faults: a release 3 % too long, and the kin that smooths the magnitude.
+    for (name, settings) in [("compressor", &with_slower_release()[..]), ("compressor-peak", &COMPRESSOR)] {
+        let error_db = forward_error_db(name, settings, trace);
+        assert!(error_db > EXACT_DB, "{name}: {error_db} dB");
+    }
+}
+
+/// The trace was made with an initial level of -100 dB: by default compand begins as if full scale had just sounded.
+#[test]
+fn compressor_peak_equals_compand() {
+    let trace = include_str!("data/compressor-peak-compand.csv");
+    let error_db = forward_error_db("compressor-peak", &COMPRESSOR, trace);
+    assert!(error_db < EXACT_DB, "{error_db} dB");
+    for (name, settings) in [("compressor-peak", &with_slower_release()[..]), ("compressor", &COMPRESSOR)] {
+        let error_db = forward_error_db(name, settings, trace);
+        assert!(error_db > EXACT_DB, "{name}: {error_db} dB");
+    }
+}
 
 #[test]
 fn feedback_equals_the_crate_dagc() {

@@ -38,7 +38,7 @@ impl Restored {
         let recording = folder.path().join(name);
         fs::copy(fixture(name), &recording).unwrap();
         let ended = Command::new(env!("CARGO_BIN_EXE_agcfix"))
-            .args(["restore", name, "--quiet", "--json", "found.json", "--gain-out", "gain.csv"])
+            .args(["restore", name, "--quiet", "--json", "found.json", "--gain-out", "gain.csv", "--plot"])
             .env("RAYON_NUM_THREADS", threads)
             .current_dir(folder.path())
             .output()
@@ -154,6 +154,38 @@ fn a_phones_gain_is_found_behind_noise_eq_and_aac() {
     assert!(curve_db <= GAIN_DB, "{curve_db} dB");
     assert!(undone_db <= GAIN_DB, "{undone_db} dB");
     assert!(nothing_db > 5.0 * GAIN_DB, "{nothing_db} dB");
+}
+
+/// Width, height and bytes of a picture.
+fn pixels(path: &Path) -> (u32, u32, Vec<u8>) {
+    let mut decoder = png::Decoder::new(std::io::BufReader::new(fs::File::open(path).unwrap()));
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().unwrap();
+    let mut out = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut out).unwrap();
+    out.truncate(info.buffer_size());
+    (info.width, info.height, out)
+}
+
+/// Share of two pictures' bytes that differ by more than a shade.
+fn unlike(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).filter(|(a, b)| a.abs_diff(**b) > 16).count() as f64 / a.len() as f64
+}
+
+/// Bytes that may differ: another processor's last bits move the edge of a line here and there.
+const SAME_PICTURE: f64 = 0.01;
+
+#[test]
+fn the_picture_in_the_readme_is_the_program_s() {
+    let shown = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images/prelude-phone.png");
+    let (shown, drawn) = (pixels(&shown), pixels(&phone().at("prelude-phone.restored.png")));
+    assert_eq!((shown.0, shown.1), (drawn.0, drawn.1));
+    let share = unlike(&shown.2, &drawn.2);
+    assert!(share < SAME_PICTURE, "{share} of it differs: .ci/documents --write draws it again");
+    // The planted fault: another recording's picture.
+    let other = pixels(&compressor().at("prelude-phone-compressor.restored.png"));
+    assert!(unlike(&shown.2, &other.2) > SAME_PICTURE);
 }
 
 #[test]

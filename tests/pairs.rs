@@ -25,6 +25,26 @@ fn agcfix(words: &[&str]) -> Output {
     output
 }
 
+/// Checks a document against its schema in docs/, and that the schema notices what is missing and what is a word instead of a number.
+#[track_caller]
+fn obeys(document: &Value, faults: &[&str]) {
+    let name = document["schema"].as_str().unwrap().replace('/', "-");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/{name}.schema.json"));
+    let schema = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let found = schema.iter_errors(document).map(|e| format!("{}: {e}", e.instance_path())).collect::<Vec<_>>();
+    assert!(found.is_empty(), "{found:#?}");
+    for place in faults {
+        let mut broken = document.clone();
+        *broken.pointer_mut(place).unwrap() = Value::from("much");
+        assert!(!schema.is_valid(&broken), "{place}");
+        let (within, key) = place.rsplit_once('/').unwrap();
+        let mut broken = document.clone();
+        broken.pointer_mut(within).unwrap().as_object_mut().unwrap().remove(key).unwrap();
+        assert!(!schema.is_valid(&broken), "without {place}");
+    }
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -59,6 +79,7 @@ fn the_late_phone_is_found_as_its_readme_says() {
     assert!((number("drift_ppm") - 85.0).abs() < 1.0, "{json}");
     assert!(number("confidence") > 0.9);
     assert_eq!(json["schema"], "agcfix.alignment/1");
+    obeys(&json, &["/offset_s", "/polarity", "/pieces/0/from_s"]);
     // What was written runs with the microphone.
     let again = found(&decode::read(&out).unwrap().audio, &read("prelude-mic.flac"));
     assert!(again.offset_s.abs() < 5e-5 && again.drift_ppm.abs() < 1.0, "{again:?}");
@@ -165,6 +186,7 @@ fn a_known_gain_is_measured_and_fail_over_ends_with_three() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let document: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     assert_eq!(document["schema"], "agcfix.validation/1");
+    obeys(&document, &["/ratio", "/alignment/drift_ppm", "/after/decays/bias_db_per_s", "/response/bands/0/gain_db"]);
     let of = |when: &str, key: &str| document[when][key].as_f64().unwrap();
     assert!(of("before", "gain_rms_db") > 2.5 && of("before", "dynamics_slope") < 0.8, "{document}");
     assert!(of("after", "gain_rms_db") < 0.15 && (of("after", "dynamics_slope") - 1.0).abs() < 0.01, "{document}");
@@ -229,6 +251,10 @@ fn a_data_set_resumes_goes_on_where_a_pair_fails_and_exports_frame_exact_pairs()
         "{first:?}"
     );
     let lines = std::fs::read_to_string(&results).unwrap();
+    for (line, faults) in lines.lines().zip([&["/numbers/offset_s"][..], &[], &[]]) {
+        let document = serde_json::from_str(line).unwrap();
+        obeys(&document, if document["numbers"].is_null() { &["/phone_sha256"] } else { faults });
+    }
     // A run that was stopped leaves half a line; what is done stays done, and the order is the same again.
     std::fs::write(&results, format!("{lines}{{\"schema\":\"agc")).unwrap();
     assert!(String::from_utf8_lossy(&run().stdout).starts_with("0 pairs measured, 2 were known already, 1 failed"));
@@ -252,4 +278,148 @@ fn a_data_set_resumes_goes_on_where_a_pair_fails_and_exports_frame_exact_pairs()
     let web = ["dataset", "export", text(&set), "-o", text(&shards), "--segment-s", "20", "--layout", "webdataset"];
     assert_eq!(agcfix(&web).status.code(), Some(0));
     assert!(std::fs::metadata(shards.join("train-000000.tar")).unwrap().len() > 1_000_000);
+}
+
+/// What stands in the element of this id.
+fn element<'a>(page: &'a str, id: &str) -> &'a str {
+    page.split_once(&format!("id=\"{id}\">")).unwrap().1.split_once("</script>").unwrap().0
+}
+
+#[test]
+fn pages_of_pairs_play_all_recordings_on_one_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (late, mic) = (data("prelude-phone-late.m4a"), data("prelude-mic.flac"));
+    let (v, c, json) = (at("v.html"), at("c.html"), at("v.json"));
+    let words = ["validate", text(&late), text(&mic), "-q", "--report", text(&v), "--json", text(&json)];
+    assert!(agcfix(&words).status.success());
+    let page = std::fs::read_to_string(&v).unwrap();
+    assert!(!page.contains("{{") && !page.contains("http://") && !page.contains("https://"));
+    let told: Value = serde_json::from_str(element(&page, "page-data")).unwrap();
+    let labels: Vec<&str> = told["tracks"].as_array().unwrap().iter().map(|t| t["label"].as_str().unwrap()).collect();
+    assert_eq!(labels, ["Phone", "Microphone"]);
+    // Cut to what both hold: the phone ran 1.37 s before the microphone, which has 45 s.
+    let duration_s = told["duration_s"].as_f64().unwrap();
+    assert!((duration_s - 45.0).abs() < 0.05, "{duration_s}");
+    let line = told["gains"]["lines"][0]["gain_db"].as_array().unwrap();
+    let least = line.iter().filter_map(Value::as_f64).fold(0.0, f64::min);
+    // The chord at 35 s was turned down by some 13 dB.
+    assert!((-16.0..-10.0).contains(&least), "{least}");
+    // The document in the page is the one on disk.
+    let document: Value = serde_json::from_str(element(&page, "analysis")).unwrap();
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(document, written);
+    // A page that cannot be written takes the document with it.
+    let (taken, other) = (at("taken.html"), at("other.json"));
+    std::fs::write(&taken, "mine").unwrap();
+    let refused = agcfix(&["validate", text(&late), text(&mic), "--report", text(&taken), "--json", text(&other)]);
+    assert_eq!((refused.status.code(), other.exists()), (Some(1), false));
+    assert_eq!(agcfix(&["validate", text(&late), text(&mic), "--report", "x.pdf"]).status.code(), Some(2));
+
+    let phone = data("prelude-phone.m4a");
+    let words = [
+        "compare",
+        "--reference",
+        text(&mic),
+        text(&phone),
+        text(&late),
+        "-q",
+        "--audio",
+        "none",
+        "--report",
+        text(&c),
+    ];
+    assert!(agcfix(&words).status.success());
+    let page = std::fs::read_to_string(&c).unwrap();
+    let told: Value = serde_json::from_str(element(&page, "page-data")).unwrap();
+    assert_eq!(told["tracks"].as_array().unwrap().len(), 3);
+    let lines = told["gains"]["lines"].as_array().unwrap();
+    assert_eq!([&lines[0]["track"], &lines[1]["track"]], [1, 2]);
+    assert!(page.contains("prelude-phone-late.m4a") && !page.contains("id=\"sound-0\""));
+    assert!(page.len() < 3_000_000);
+}
+
+#[test]
+fn the_report_s_microphone_is_laid_on_the_recording_s_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("p.html");
+    let (out, gain) = (folder.path().join("out.wav"), folder.path().join("g.csv"));
+    std::fs::write(&gain, "time_s,gain_db\n0,0\n50,0\n").unwrap();
+    let late = data("prelude-phone-late.m4a");
+    let restore = |mic: &Path, audio: &str| {
+        let words =
+            ["restore", text(&late), "--gain", text(&gain), "-o", text(&out), "-q", "--force", "--audio", audio];
+        let report = format!("--report={}", text(&page));
+        agcfix(&[&words[..], &[&report, "--microphone", text(mic)]].concat())
+    };
+    assert!(restore(&data("prelude-mic.flac"), "none").status.success());
+    let html = std::fs::read_to_string(&page).unwrap();
+    let told: Value = serde_json::from_str(element(&html, "page-data")).unwrap();
+    // The chord is at one place in both, though the phone began 1.37 s before the microphone.
+    let loudest = |track: usize| {
+        let peaks = told["tracks"][track]["peaks_u8"].as_str().unwrap();
+        let place = decoded(peaks).iter().enumerate().max_by_key(|(i, p)| (**p, std::cmp::Reverse(*i))).unwrap().0;
+        place as f64 * told["duration_s"].as_f64().unwrap() / 8_000.0
+    };
+    let microphone = told["tracks"].as_array().unwrap().len() - 1;
+    assert_eq!(told["tracks"][microphone]["label"], "Microphone");
+    assert!((loudest(0) - loudest(microphone)).abs() < 0.1, "{} and {}", loudest(0), loudest(microphone));
+    // Another performance is refused before the long work, and so is a file with a clock of its own.
+    let other = folder.path().join("other.wav");
+    let noise = (0..48_000 * 12).map(|n| ((n * n % 7919) as f32 / 7919.0 - 0.5) * 0.1).collect();
+    write_wav_file(&other, false, &Audio::new(48_000, vec![noise]).unwrap(), BitDepth::Int16).unwrap();
+    let refused = restore(&other, "none");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not the same performance"), "{refused:?}");
+    assert_eq!(restore(&data("prelude-mic.flac"), "linked").status.code(), Some(2));
+}
+
+/// Base64 (RFC 4648) back to bytes.
+fn decoded(coded: &str) -> Vec<u8> {
+    let value = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let four = |part: &[u8]| {
+        let bits = part.iter().fold(0u32, |bits, c| bits << 6 | u32::from(value(*c))) << (6 * (4 - part.len()));
+        bits.to_be_bytes()[1..part.len()].to_vec()
+    };
+    coded.trim_end_matches('=').as_bytes().chunks(4).flat_map(four).collect()
+}
+
+#[test]
+fn devices_are_compared_side_by_side_and_a_stranger_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (json, plot, reference) = (at("c.json"), at("c.svg"), at("mic.wav"));
+    write_wav_file(&reference, false, &mic_excerpt(0.0, 16.0, 0.0), BitDepth::Int16).unwrap();
+    let mut backwards = mic_excerpt(20.0, 16.0, 0.0).into_channels();
+    backwards.iter_mut().for_each(|c| c.reverse());
+    write_wav_file(&at("other.wav"), false, &Audio::new(48_000, backwards).unwrap(), BitDepth::Int16).unwrap();
+    let (phone, other) = (data("prelude-phone-compressor.flac"), at("other.wav"));
+    let words = [
+        "compare",
+        "--reference",
+        text(&reference),
+        text(&phone),
+        text(&reference),
+        text(&other),
+        "--json",
+        text(&json),
+        "--plot",
+        text(&plot),
+    ];
+    let output = agcfix(&words);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("other.wav: not the same performance"), "{output:?}");
+    let document: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    obeys(&document, &["/devices/0/drift_ppm", "/devices/0/dynamics_slope", "/devices/1/response/0/centre_hz"]);
+    let of = |device: usize, key: &str| document["devices"][device][key].as_f64().unwrap();
+    assert_eq!(document["devices"].as_array().unwrap().len(), 2);
+    assert!(of(0, "gain_movement_db") > 1.0 && of(0, "dynamics_slope") < 0.9, "{document}");
+    assert!(of(1, "gain_movement_db") < 0.01 && (of(1, "dynamics_slope") - 1.0).abs() < 1e-3, "{document}");
+    assert!(std::fs::read_to_string(&plot).unwrap().starts_with("<svg"));
 }

@@ -1,5 +1,5 @@
 //! What holds for any sound, any constants and any bytes: random ones from a fixed seed, and the fuzzers' corpus.
-#![cfg(feature = "decode")]
+#![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop where it fails")]
 
 #[path = "../fuzz/properties.rs"]
@@ -205,12 +205,15 @@ proptest! {
 fn the_corpus_is_replayed() {
     fuzzed::keep_quiet_about_decoders();
     type Property = fn(&[u8]);
-    let targets: [(&str, Property); 5] = [
+    let targets: [(&str, Property); 8] = [
         ("wav", fuzzed::wav),
         ("container", fuzzed::container),
         ("gain_csv", fuzzed::gain_csv),
         ("law", fuzzed::law),
         ("analysis", fuzzed::analysis),
+        ("profile", fuzzed::profile),
+        ("manifest", fuzzed::manifest),
+        ("midi", fuzzed::midi),
     ];
     for (name, property) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);

@@ -173,13 +173,18 @@ fn sound_can_lie_beside_the_page_or_nowhere() {
 fn several_recordings_have_names_of_their_own() {
     let desk = Desk::new();
     desk.tone("other.wav", 9_000);
-    fs::create_dir(desk.at("out")).unwrap();
     let words = ["restore", "take.wav", "other.wav", "--law", "none", "--output-dir", "out", "--json", "{name}.json"];
     let foretold = desk.succeeds(&[&words[..], &["--dry-run"]].concat());
     assert!(
         foretold.contains("would write out/take.restored.wav (-o)") && foretold.contains("would write out/other.json")
     );
-    assert_eq!(fs::read_dir(desk.at("out")).unwrap().count(), 0);
+    assert!(!desk.at("out").exists());
+    // The folder is made, and goes again where nothing came into it.
+    let (code, ..) = desk.run(&["restore", "take.wav", "--output-dir", "out", "--law", "auto", "-q"]);
+    assert_eq!((code, desk.at("out").exists()), (Some(3), false));
+    let (code, _, told) = desk.run(&["restore", "take.wav", "--output-dir", "no/out", "--law", "none"]);
+    assert_eq!(code, Some(1));
+    assert!(told.contains("the folder no does not exist; make it first"), "{told}");
     desk.succeeds(&words);
     for name in ["take.restored.wav", "other.restored.wav", "take.json", "other.json"] {
         assert!(desk.at("out").join(name).exists(), "{name}");

@@ -15,7 +15,7 @@ use agcfix::report::story::GainSource;
 use agcfix::restore::{Level, Restoration, RestoreConfig, Restored, Trust, curve_of_law, gain_of_law};
 use agcfix::sound::{Sound, held, is_held};
 use agcfix::units::db_from_amplitude;
-use agcfix::{Analysis, Audio, Config, Error};
+use agcfix::{Analysis, Audio, Config, Error, text};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -113,7 +113,7 @@ fn profiled(recording: Input<'_>, path: &Path, volume: Volume, observer: &dyn Ob
 
 /// Reads a device profile.
 pub fn read_profile(path: &Path) -> Result<Profile, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|e| Failure::Input(format!("{}: {e}", path.display())))?;
+    let text = text::read_text(path)?;
     Profile::from_toml(&text).map_err(|e| Failure::Input(format!("{}: {e}", path.display())))
 }
 
@@ -171,7 +171,7 @@ fn curve_of(fit: &LawFit, sound: &dyn Sound) -> Result<GainCurve, Error> {
 
 fn read_curve(path: &Path, audio: &dyn Sound) -> Result<GainCurve, Failure> {
     let named = |cause: String| Failure::Input(format!("{}: {cause}", path.display()));
-    let text = text_of(path).map_err(|e| named(e.to_string()))?;
+    let text = text::read_text(path)?;
     let curve = read_gain_csv(&text).map_err(|e| named(e.to_string()))?;
     let end_s = curve.start_s + curve.hop_s * curve.gain_db.len().saturating_sub(1) as f64;
     if end_s + CURVE_SLACK_S < audio.duration_s() {
@@ -180,22 +180,6 @@ fn read_curve(path: &Path, audio: &dyn Sound) -> Result<GainCurve, Failure> {
         stdio::warn(&format!("{path}: ends at {end_s:.1} s of {duration_s:.1} s; its last gain is held until the end"));
     }
     Ok(curve)
-}
-
-/// Bytes of the longest gain curve that is read: more than four days at 10 ms.
-const MAX_CURVE_BYTES: u64 = 1 << 30;
-
-/// A text file's text. What is no regular file might never end, or never begin.
-fn text_of(path: &Path) -> std::io::Result<String> {
-    use std::io::{Error, ErrorKind};
-    let found = std::fs::metadata(path)?;
-    if !found.is_file() {
-        return Err(Error::new(ErrorKind::InvalidInput, "this is not a regular file; give a CSV file"));
-    }
-    if found.len() > MAX_CURVE_BYTES {
-        return Err(Error::new(ErrorKind::FileTooLarge, "this is too large for a gain curve (1 GiB)"));
-    }
-    std::fs::read_to_string(path)
 }
 
 /// An analysis that knows only what it was told.

@@ -52,7 +52,9 @@ impl Failure {
             Self::Input(message) | Self::Refused(message) => message.clone(),
             Self::Usage(message) => format!("{message}\nMore is told by agcfix --help"),
         };
-        stdio::warn(&format!("{} {message}", colour::alert("agcfix:")));
+        // Names of files may hold anything; the break before the hint stays.
+        let lines: Vec<String> = message.lines().map(agcfix::text::one_line).collect();
+        stdio::warn(&format!("{} {}", colour::alert("agcfix:"), lines.join("\n")));
     }
 
     /// Tells the user, and gives the program's exit code.

@@ -4,26 +4,12 @@
 //! begun is finished first: it is a handful of renames.
 
 use super::stdio;
-use agcfix::encode::{Abort, Batch};
-use std::sync::Mutex;
 
-/// What is being written.
-static CURRENT: Mutex<Option<Abort>> = Mutex::new(None);
-
-/// Makes a batch known, so that a signal removes its files.
-pub fn guard(batch: &Batch) {
-    if let Ok(mut current) = CURRENT.lock() {
-        *current = Some(batch.abort_handle());
-    }
-}
-
-/// Removes what is temporary. The lock stays locked: nothing new may begin.
+/// Removes what is temporary; nothing new can begin after that.
 #[cfg(unix)]
 fn clean() {
-    let current = CURRENT.lock();
-    let is_written = current.as_ref().is_ok_and(|current| current.as_ref().is_some_and(|abort| !abort.abort()));
+    let is_written = agcfix::encode::abort_all();
     stdio::warn(if is_written { "agcfix: interrupted" } else { "agcfix: interrupted; nothing was written" });
-    std::mem::forget(current);
 }
 
 /// Begins to wait for signals. Where that is impossible the program works without.

@@ -2,7 +2,6 @@
 
 use super::failure::Failure;
 use super::input::scratch;
-use super::interrupt;
 use super::names::is_standard;
 use super::report::{self, Extras, Report};
 use super::stdio;
@@ -57,6 +56,8 @@ pub struct Outputs {
     pub exports: Vec<Export>,
     /// The one stage that the picture shows, instead of all.
     pub detail: Option<Detail>,
+    /// Folder of all of them, which is made where it is missing.
+    pub folder: Option<PathBuf>,
     pub is_forced: bool,
 }
 
@@ -101,6 +102,15 @@ impl Outputs {
         all.into_iter().chain(exports).filter_map(|(option, path)| Some(Target { option, path: path? })).collect()
     }
 
+    /// Makes the folder of all files where it is missing; says whether it did.
+    pub fn make_folder(&self) -> Result<bool, Failure> {
+        let Some(folder) = self.folder.as_deref().filter(|folder| !folder.exists()) else { return Ok(false) };
+        match std::fs::create_dir(folder) {
+            Ok(()) => Ok(true),
+            Err(error) => Err(Failure::Input(format!("{}: {error}; name another --output-dir", folder.display()))),
+        }
+    }
+
     /// Refuses what could not be written at the end, before the work begins.
     pub fn check(&self, input: &Path) -> Result<(), Failure> {
         // A recording that is not there is the first thing to be told, also where its name gives the results'.
@@ -108,6 +118,18 @@ impl Outputs {
             std::fs::metadata(input).map_err(|source| Error::Io { path: input.to_owned(), source })?;
         }
         let targets = self.targets();
+        if let Some(folder) = self.folder.as_deref().filter(|folder| !folder.exists()) {
+            // Nothing can be in the way in a folder that is to be made; only where it stands must be there.
+            let stands = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            return match stands.is_dir() {
+                true => Ok(()),
+                false => Err(Failure::Input(format!(
+                    "{}: the folder {} does not exist; make it first",
+                    folder.display(),
+                    stands.display()
+                ))),
+            };
+        }
         targets::check(input, &targets, self.is_forced)?;
         targets.iter().try_for_each(can_be_made)
     }
@@ -124,6 +146,7 @@ impl Outputs {
             partials: None,
             exports: Vec::new(),
             detail: None,
+            folder: self.folder.clone(),
             is_forced: self.is_forced,
         })
     }
@@ -175,7 +198,6 @@ impl Outputs {
         }
 
         let mut batch = Batch::new(self.is_forced);
-        interrupt::guard(&batch);
         let mut clamped_len = 0;
         let mut sound = None;
         if let (Some((path, bits)), Some(result)) = (&self.recording, findings.result) {
@@ -208,7 +230,7 @@ impl Outputs {
 }
 
 /// Whether a file can be made in its folder, found out by making one: permissions alone do not tell.
-fn can_be_made(target: &Target<'_>) -> Result<(), Failure> {
+pub fn can_be_made(target: &Target<'_>) -> Result<(), Failure> {
     let path = target.path;
     let refuse =
         |error: std::io::Error, remedy: &str| Err(Failure::Input(format!("{}: {error}; {remedy}", path.display())));
@@ -298,7 +320,7 @@ impl Deliverable<'_> {
 }
 
 /// What helps where the disk or a limit is the reason.
-fn can_be_smaller(error: Error) -> Failure {
+pub fn can_be_smaller(error: Error) -> Failure {
     match &error {
         Error::Io { source, .. }
             if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) =>

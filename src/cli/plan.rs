@@ -135,6 +135,7 @@ impl AnalyzePlan {
             partials: names.optional("--partials", typed.partials.as_deref())?,
             exports: exports(common, &names)?,
             detail: None,
+            folder: common.output_dir.clone(),
             is_forced: common.force,
         };
         Ok(Self {
@@ -191,6 +192,7 @@ impl RestorePlan {
             partials: None,
             exports: exports(common, &names)?,
             detail: None,
+            folder: common.output_dir.clone(),
             is_forced: common.force,
         };
         let summary_to = if common.quiet { SummaryTo::Nowhere } else { SummaryTo::StandardError };
@@ -246,6 +248,7 @@ impl PlotPlan {
             partials: None,
             exports: Vec::new(),
             detail: Some(typed.what.detail()),
+            folder: None,
             is_forced: typed.force,
         };
         let voice = if typed.quiet { Voice::Quiet } else { Voice::Usual };
@@ -287,6 +290,11 @@ fn report(common: &Common, names: &Names<'_>, default: &Path) -> Result<Option<R
     let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
     if !ending.is_some_and(|ending| ending == "html" || ending == "htm") {
         return Err(Failure::Usage(format!("--report={}: the name must end in .html", path.display())));
+    }
+    if common.audio == super::typed::AudioChoice::Linked && common.microphone.is_some() {
+        let told =
+            "--microphone and --audio linked: the microphone's file has a clock of its own; use --audio embedded";
+        return Err(Failure::Usage(told.to_owned()));
     }
     Ok(Some(Report { path, audio: common.audio, microphone: common.microphone.clone() }))
 }

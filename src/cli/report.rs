@@ -5,6 +5,7 @@ use super::outputs::Findings;
 use super::typed::AudioChoice;
 use agcfix::Config;
 use agcfix::analysis::Verdict;
+use agcfix::pair::align::{AlignConfig, Outcome, align, mic_on_phone_clock};
 use agcfix::report::json::Restoration;
 use agcfix::report::page::{Page, Sound, Track, html};
 use agcfix::report::story::GainSource;
@@ -13,7 +14,7 @@ use agcfix::{Audio, decode};
 use std::path::{Component, Path, PathBuf};
 
 /// Longest recording whose sound is put into the page, in seconds: beyond, browsers run out of memory.
-const LONGEST_EMBEDDED_S: f64 = 1_800.0;
+pub const LONGEST_EMBEDDED_S: f64 = 1_800.0;
 
 /// What the report is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +43,20 @@ impl Report {
                 recording.duration_s() / 60.0
             )));
         }
-        self.microphone.as_ref().map(|path| Ok(decode::read(path)?.audio)).transpose()
+        self.microphone.as_ref().map(|path| on_its_clock(recording, path)).transpose()
+    }
+}
+
+/// Another recording of the performance on the clock of this one, so that both are heard at the same moment.
+fn on_its_clock(recording: &Audio, path: &Path) -> Result<Audio, Failure> {
+    let microphone = decode::read(path)?.audio;
+    match align(recording, &microphone, &AlignConfig::default())? {
+        Outcome::Aligned(alignment) => Ok(mic_on_phone_clock(recording, &microphone, &alignment)?),
+        Outcome::Unrelated { reason } => Err(Failure::Input(format!(
+            "{}: this is not the same performance: {reason}; give --microphone a recording made at the same time, or leave \
+             it out",
+            path.display()
+        ))),
     }
 }
 
@@ -85,7 +99,8 @@ pub fn page(
         _ => {}
     }
     if let Some(audio) = &extras.microphone {
-        tracks.push(Track { label: "Microphone", audio, sound: linked(report.microphone.as_deref())? });
+        let sound = if report.audio == AudioChoice::None { Sound::Absent } else { Sound::Embedded };
+        tracks.push(Track { label: "Microphone", audio, sound });
     }
     Ok(html(&Page { name: &name, analysis: findings.analysis, restoration, tracks })?.into_bytes())
 }

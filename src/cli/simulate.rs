@@ -2,11 +2,12 @@
 
 use super::failure::Failure;
 use super::laws::LawChoice;
+use super::outputs::{can_be_made, can_be_smaller};
 use super::stdio;
 use super::targets::{self, Target};
 use super::typed::Bits;
 use agcfix::decode;
-use agcfix::encode::{BitDepth, write_atomically, write_wav_file};
+use agcfix::encode::{Batch, BitDepth, write_wav};
 use agcfix::gain_csv::write_gain_csv;
 use agcfix::instrument::{Instrument, Study, midi, play};
 use agcfix::simulate::batch::{self, Done, Job};
@@ -29,6 +30,8 @@ Examples:
                                           a phone with that gain control
   agcfix simulate clean.wav -o phone.wav --law compressor:threshold_db=-30 --set noise.level_dbfs=-60
                                           a law and stages of your own
+  agcfix simulate clean.wav -o phone.wav --preset device.toml
+                                          what agcfix profile learn found out about a device
   agcfix simulate --manifest many.toml -o folder    many inputs, presets and seeds
   agcfix simulate --list                            the presets that are built in
 ";
@@ -48,7 +51,8 @@ pub struct SimulateTyped {
     /// The phone's recording; with --manifest the folder for all of them
     #[arg(long, short, value_name = "OUT.wav|FOLDER", required_unless_present = "list")]
     pub output: Option<PathBuf>,
-    /// A built-in chain (NAME-light, -medium or -heavy) or a TOML file; several combine, stage by stage
+    /// A built-in chain (NAME-light, -medium or -heavy), a TOML file, or a device profile of agcfix profile learn; several
+    /// combine, stage by stage
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub preset: Vec<String>,
     /// A gain law instead of the presets'; several are passed one after the other
@@ -220,6 +224,7 @@ fn one(plan: &OnePlan) -> Result<(), Failure> {
         vec![Target { option: "-o", path: &plan.output }, Target { option: "--truth", path: &plan.truth }];
     targets.extend(plan.gain_out.as_deref().map(|path| Target { option: "--gain-out", path }));
     targets::check(&plan.input, &targets, plan.is_forced)?;
+    targets.iter().try_for_each(can_be_made)?;
     let bytes = || std::fs::read(&plan.input).map_err(|source| agcfix::Error::Io { path: plan.input.clone(), source });
     let recording = decode::read(&plan.input)?;
     recording.warnings.iter().for_each(|warning| stdio::warn(&format!("{}: {}", plan.input.display(), warning)));
@@ -227,12 +232,15 @@ fn one(plan: &OnePlan) -> Result<(), Failure> {
     let name = plan.input.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let fingerprint = batch::fingerprint(&bytes()?, &plan.chain, plan.seed);
     let truth = simulated.truth.of_file(name, fingerprint);
-    write_sound(&plan.output, &simulated.audio, plan.bits, plan.is_forced)?;
-    write_atomically(&plan.truth, plan.is_forced, |writer| truth.write(writer))?;
+    let mut batch = Batch::new(plan.is_forced);
+    let clamped_len = add_sound(&mut batch, &plan.output, &simulated.audio, plan.bits)?;
+    batch.add(&plan.truth, |writer| truth.write(writer)).map_err(can_be_smaller)?;
     if let Some(path) = &plan.gain_out {
         let csv = write_gain_csv(&truth.gain_1ms.to_gain_curve());
-        write_atomically(path, plan.is_forced, |writer| writer.write_all(csv.as_bytes()))?;
+        batch.add(path, |writer| writer.write_all(csv.as_bytes())).map_err(can_be_smaller)?;
     }
+    batch.commit()?;
+    tell_of_clamped(&plan.output, clamped_len);
     if !plan.is_quiet {
         let stages: Vec<&str> = truth.stages.iter().map(|stage| stage.stage.as_str()).collect();
         let curve = &truth.gain_1ms.gain_db;
@@ -250,17 +258,20 @@ fn one(plan: &OnePlan) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_sound(path: &Path, audio: &agcfix::Audio, bits: BitDepth, is_forced: bool) -> Result<(), Failure> {
-    let written = write_wav_file(path, is_forced, audio, bits)?;
-    if written.clamped_len > 0 {
-        let clamped_len = written.clamped_len;
+/// Adds a recording to what is written, and counts the samples that were clipped for that.
+fn add_sound(batch: &mut Batch, path: &Path, audio: &agcfix::Audio, bits: BitDepth) -> Result<u64, Failure> {
+    let written = batch.add(path, |writer| write_wav(writer, audio, bits)).map_err(can_be_smaller)?;
+    Ok(written.clamped_len)
+}
+
+fn tell_of_clamped(path: &Path, clamped_len: u64) {
+    if clamped_len > 0 {
         let path = path.display();
         stdio::warn(&format!(
             "{path}: {clamped_len} samples beyond full scale were clipped in the file; --bits 32f keeps them, \
              --set clip.level_dbfs=0 makes it part of the chain"
         ));
     }
-    Ok(())
 }
 
 fn many(manifest: &Path, folder: &Path, bits: BitDepth, is_forced: bool, is_quiet: bool) -> Result<(), Failure> {
@@ -326,9 +337,10 @@ pub fn run_instrument(plan: &InstrumentTyped) -> Result<(), Failure> {
     let truth_path = plan.truth.clone().unwrap_or_else(|| plan.output.with_extension("truth.json"));
     let targets = [Target { option: "-o", path: &plan.output }, Target { option: "--truth", path: &truth_path }];
     targets::check(plan.input.as_deref().unwrap_or(Path::new("")), &targets, plan.force)?;
+    targets.iter().try_for_each(can_be_made)?;
     let passage = match &plan.input {
         Some(path) => {
-            let bytes = std::fs::read(path).map_err(|source| agcfix::Error::Io { path: path.clone(), source })?;
+            let bytes = agcfix::text::read_bytes(path)?;
             let read = midi::read(&bytes, path)?;
             if read.out_of_range_len > 0 {
                 let len = read.out_of_range_len;
@@ -352,8 +364,11 @@ pub fn run_instrument(plan: &InstrumentTyped) -> Result<(), Failure> {
         ..Instrument::default()
     };
     let played = play(&passage, &instrument)?;
-    write_sound(&plan.output, &played.audio, depth(plan.bits), plan.force)?;
-    write_atomically(&truth_path, plan.force, |writer| played.truth.write(writer))?;
+    let mut batch = Batch::new(plan.force);
+    let clamped_len = add_sound(&mut batch, &plan.output, &played.audio, depth(plan.bits))?;
+    batch.add(&truth_path, |writer| played.truth.write(writer)).map_err(can_be_smaller)?;
+    batch.commit()?;
+    tell_of_clamped(&plan.output, clamped_len);
     if !plan.quiet {
         let peak = played.audio.channels().iter().flatten().fold(0f32, |peak, x| peak.max(x.abs()));
         stdio::warn(&format!(

@@ -152,7 +152,7 @@ pub struct Common {
     /// The recordings: WAV, m4a, MP3, FLAC, Ogg Vorbis, AIFF or CAF; - is standard input
     #[arg(value_name = "IN", required = true)]
     pub inputs: Vec<PathBuf>,
-    /// Put everything that is written into this folder
+    /// Put everything that is written into this folder; it is made where it is missing
     #[arg(long, value_name = "FOLDER")]
     pub output_dir: Option<PathBuf>,
     /// Draw what was found, as PNG or SVG by the name's ending
@@ -164,7 +164,7 @@ pub struct Common {
     /// Sound of the report: in the page, in the files beside it, or none
     #[arg(long, value_enum, default_value = "embedded", value_name = "HOW")]
     pub audio: AudioChoice,
-    /// Another recording of the same performance to hear in the report; must begin at the same moment
+    /// Another recording of the same performance to hear in the report; it is laid on this one's clock
     #[arg(long, value_name = "FILE", requires = "report")]
     pub microphone: Option<PathBuf>,
     /// Write the numbers as JSON; - is standard output

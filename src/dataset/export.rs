@@ -185,7 +185,7 @@ fn segments(manifest: &Manifest, pair: &Pair, split: usize, config: &ExportConfi
 }
 
 /// A name that is safe in file names and shard members: a point would end a WebDataset key.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 

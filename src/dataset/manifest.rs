@@ -65,7 +65,14 @@ impl Manifest {
     /// [`Error::Io`]; [`Error::Malformed`] with the line for what is no manifest, for two recordings of the same take, position
     /// and device, and for an empty one.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Self::parse(&crate::text::read_text(path)?, path)
+    }
+
+    /// The manifest of a text; `path` tells which of the two forms it has, and the recordings are relative to its folder.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`], without what reading says.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         let malformed = |cause: String| Error::Malformed {
             path: path.to_owned(),
             cause,
@@ -74,7 +81,12 @@ impl Manifest {
         };
         let is_toml = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
         let recordings = if is_toml {
-            toml::from_str::<Document>(&text).map_err(|e| malformed(e.to_string().replace('\n', " ")))?.recording
+            toml::from_str::<Document>(text)
+                .map_err(|e| {
+                    let line = e.span().map_or(1, |span| crate::text::line_of(text.as_bytes(), span.start));
+                    malformed(format!("line {line}: {}", crate::text::one_line(e.message())))
+                })?
+                .recording
         } else {
             csv::ReaderBuilder::new()
                 .trim(csv::Trim::All)
@@ -82,7 +94,7 @@ impl Manifest {
                 .from_reader(text.as_bytes())
                 .deserialize()
                 .collect::<Result<Vec<Recording>, _>>()
-                .map_err(|e| malformed(e.to_string()))?
+                .map_err(|e| malformed(crate::text::one_line(&e.to_string())))?
         };
         if recordings.is_empty() {
             return Err(malformed("it lists no recording".to_owned()));
@@ -91,6 +103,7 @@ impl Manifest {
         for r in &recordings {
             if !seen.insert((&r.take, &r.position, &r.device)) {
                 let cause = format!("take {}, position {}, device {} is listed twice", r.take, r.position, r.device);
+                let cause = crate::text::one_line(&cause);
                 return Err(malformed(cause));
             }
         }

@@ -52,8 +52,29 @@ impl Numbers {
     }
 }
 
+/// What one recording told, and what became of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Found {
+    /// Length in seconds.
+    pub duration_s: f64,
+    /// `none`, `agc` or `undecided`.
+    pub verdict: String,
+    /// The best law, also where the verdict does not trust it.
+    pub law: Option<String>,
+    /// Chance of the evidence without a gain control.
+    pub p_value: f64,
+    /// Standard deviation of the gain, in dB.
+    pub gain_movement_db: f64,
+    /// Places where the gain moved.
+    pub event_len: usize,
+    /// The constant that keeps the true peak below -1 dBTP.
+    pub overall_gain_db: Option<f64>,
+    /// The restored recording's file in the folder; absent where there was nothing to undo, or no telling.
+    pub output: Option<String>,
+}
+
 /// One line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Row {
     /// [`SCHEMA`].
     pub schema: String,
@@ -65,14 +86,17 @@ pub struct Row {
     pub position: String,
     /// The phone.
     pub phone: String,
-    /// The microphone.
+    /// The microphone; empty where the phone was restored by itself.
     pub mic: String,
     /// SHA-256 of the phone's file.
     pub phone_sha256: String,
     /// SHA-256 of the microphone's file.
     pub mic_sha256: String,
-    /// What was measured; absent where it failed.
+    /// What was measured of the pair; absent where it failed.
     pub numbers: Option<Numbers>,
+    /// What was found in the phone's recording by itself; absent where it failed, and in lines of pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Found>,
     /// Why it failed.
     pub error: Option<String>,
 }
@@ -99,10 +123,10 @@ impl Results {
     /// # Errors
     /// [`Error::Io`]; [`Error::Malformed`] where the file holds something else.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let text = match std::fs::read_to_string(path) {
+        let text = match crate::text::read_text(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(Error::Io { path: path.to_owned(), source }),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error),
         };
         let lines = text.lines().collect::<Vec<_>>();
         let mut rows = BTreeMap::new();
@@ -121,6 +145,48 @@ impl Results {
             }
         }
         Ok(Self { path: path.to_owned(), rows })
+    }
+
+    /// The line that stands for another one: of the same task, recordings and contents, if it succeeded.
+    #[must_use]
+    pub fn known(&self, row: &Row) -> Option<&Row> {
+        self.rows.get(&row.key()).filter(|known| {
+            known.error.is_none() && (&known.phone_sha256, &known.mic_sha256) == (&row.phone_sha256, &row.mic_sha256)
+        })
+    }
+
+    /// Makes the file where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn touch(&mut self) -> Result<(), Error> {
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(&self.path);
+        opened.map(drop).map_err(|source| Error::Io { path: self.path.clone(), source })
+    }
+
+    /// Takes over the lines of another file. Where both have one, a success stands before a failure.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where both have results of one pair from different contents.
+    pub fn take_over(&mut self, other: Self) -> Result<(), Error> {
+        for (key, row) in other.rows {
+            let Some(own) = self.rows.get(&key).filter(|own| own.error.is_none()) else {
+                self.rows.insert(key, row);
+                continue;
+            };
+            let is_same = (&own.phone_sha256, &own.mic_sha256) == (&row.phone_sha256, &row.mic_sha256);
+            if row.error.is_none() && !is_same {
+                return Err(Error::Malformed {
+                    path: other.path,
+                    cause: format!(
+                        "take {}, {}, {} was measured from other contents than in the files before",
+                        row.take, row.position, row.phone
+                    ),
+                    remedy: "run its part again, or leave the file out".to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The line of a pair that was made from these contents, if it succeeded.
@@ -153,6 +219,12 @@ impl Results {
         crate::encode::write_atomically(&self.path, true, |writer| {
             self.rows.values().try_for_each(|row| writeln!(writer, "{}", line_of(row)))
         })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// All lines, sorted.

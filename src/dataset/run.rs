@@ -2,13 +2,14 @@
 
 use super::manifest::{Manifest, Pair};
 use super::results::{Numbers, Results, Row, SCHEMA, content_hash};
+use super::shard::Shard;
 use crate::audio::Audio;
 use crate::decode;
 use crate::error::Error;
 use crate::pair::align::{AlignConfig, Alignment, Outcome, align};
 use crate::pair::validate::validate;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 /// What is done with each pair.
@@ -42,22 +43,27 @@ pub struct Done {
     pub failed_len: usize,
 }
 
-/// Runs a task over every pair; `tick` is called after each.
+/// Runs a task over every pair of a part; `tick` is called after each.
 ///
 /// # Errors
 /// [`Error::Io`] where the results cannot be written. A pair that fails is a line in the results, not an error.
-pub fn run(manifest: &Manifest, task: Task, results: &mut Results, tick: &(dyn Fn() + Sync)) -> Result<Done, Error> {
-    let hashes = manifest
-        .recordings
-        .par_iter()
-        .map(|r| {
-            let path = manifest.path_of(r);
+pub fn run(
+    manifest: &Manifest,
+    task: Task,
+    shard: Shard,
+    results: &mut Results,
+    tick: &(dyn Fn() + Sync),
+) -> Result<Done, Error> {
+    let pairs = shard.of(manifest.pairs()).collect::<Vec<_>>();
+    let files = pairs.iter().flat_map(|p| [&p.phone, &p.mic]).map(|r| manifest.path_of(r)).collect::<BTreeSet<_>>();
+    let hashes = files
+        .into_par_iter()
+        .map(|path| {
             let hash = content_hash(&path);
             (path, hash.map_err(|e| e.to_string()))
         })
         .collect::<BTreeMap<_, _>>();
     let hash_of = |r| hashes.get(&manifest.path_of(r)).cloned().unwrap_or_else(|| Err("not read".to_owned()));
-    let pairs = manifest.pairs();
     let mut done = Done::default();
     let mut open = Vec::new();
     for pair in &pairs {
@@ -90,6 +96,7 @@ pub fn run(manifest: &Manifest, task: Task, results: &mut Results, tick: &(dyn F
             phone_sha256: phone.clone().unwrap_or_default(),
             mic_sha256: mic.clone().unwrap_or_default(),
             numbers,
+            found: None,
             error,
         };
         let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);

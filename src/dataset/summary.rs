@@ -1,6 +1,6 @@
 //! Results gathered by device and by position: medians over pairs.
 
-use super::results::{Numbers, Row};
+use super::results::{Found, Numbers, Row};
 use crate::pair::level::median;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,19 +20,46 @@ pub fn summary<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
     }
     let rows = latest.into_values().collect::<Vec<_>>();
     let mut out = String::new();
-    table(&mut out, "phone", &rows, |row| &row.phone);
-    out.push('\n');
-    table(&mut out, "position", &rows, |row| &row.position);
-    let failed = rows.iter().filter(|row| row.numbers.is_none()).collect::<Vec<_>>();
+    if rows.iter().any(|row| !row.mic.is_empty()) {
+        let pairs = rows.iter().copied().filter(|row| !row.mic.is_empty()).collect::<Vec<_>>();
+        table(&mut out, "phone", &pairs, |row| &row.phone);
+        out.push('\n');
+        table(&mut out, "position", &pairs, |row| &row.position);
+    }
+    restored(&mut out, &rows);
+    let failed = rows.iter().filter(|row| row.numbers.is_none() && row.found.is_none()).collect::<Vec<_>>();
     if !failed.is_empty() {
         out.push_str("\nFailed:\n");
         for row in failed {
             let why = row.error.as_deref().unwrap_or("unknown");
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "- take {}, {}, {} with {}: {why}", row.take, row.position, row.phone, row.mic);
+            let with = if row.mic.is_empty() { String::new() } else { format!(" with {}", row.mic) };
+            let _ = writeln!(out, "- take {}, {}, {}{with}: {why}", row.take, row.position, row.phone);
         }
     }
     out
+}
+
+/// What was found in recordings by themselves, where that was asked for.
+fn restored(out: &mut String, rows: &[&Row]) {
+    let mut phones: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
+    for row in rows {
+        if let Some(found) = &row.found {
+            phones.entry(&row.phone).or_default().push(found);
+        }
+    }
+    if phones.is_empty() {
+        return;
+    }
+    out.push_str("\n| phone | recordings | restored | without gain control | undecided | gain moves dB |\n|---|---|---|---|---|---|\n");
+    for (phone, found) in phones {
+        let count = |verdict: &str| found.iter().filter(|f| f.verdict == verdict).count();
+        let moved = found.iter().filter(|f| f.verdict == "agc").map(|f| f.gain_movement_db).collect::<Vec<_>>();
+        let moved = if moved.is_empty() { "-".to_owned() } else { format!("{:.2}", median(&moved)) };
+        let (agc, none, undecided) = (count("agc"), count("none"), count("undecided"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "| {phone} | {} | {agc} | {none} | {undecided} | {moved} |", found.len());
+    }
 }
 
 fn table<'a>(out: &mut String, title: &str, rows: &[&'a Row], group: impl Fn(&'a Row) -> &'a str) {

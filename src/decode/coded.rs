@@ -69,6 +69,8 @@ pub(super) struct Plan {
     track_id: Option<u32>,
     /// Day of the recording, where the container's index says it.
     date: Option<String>,
+    /// Entries of an INFO list that were read beforehand.
+    texts: Vec<([u8; 4], String)>,
     cut: Cut,
     warnings: Vec<Warning>,
 }
@@ -84,6 +86,7 @@ impl Plan {
             bits: None,
             track_id: None,
             date: None,
+            texts: vec![],
             cut: Cut::All,
             warnings: vec![],
         }
@@ -108,8 +111,8 @@ impl Plan {
         Self::new(Reader::Adts, "ADTS", "AAC-LC", SampleFormat::Lossy)
     }
 
-    pub(super) fn of_aiff() -> Self {
-        Self::new(Reader::Aiff, "AIFF", "PCM", SampleFormat::Integer)
+    pub(super) fn of_aiff(texts: Vec<([u8; 4], String)>) -> Self {
+        Self { texts, ..Self::new(Reader::Aiff, "AIFF", "PCM", SampleFormat::Integer) }
     }
 
     pub(super) fn of_ogg(codec: &str) -> Self {
@@ -369,12 +372,17 @@ fn open(source: Source, reader: Reader) -> SymphoniaResult<Box<dyn FormatReader>
     })
 }
 
-fn decode(mut source: Source, path: &Path, (config, keep): (&ReadConfig, &Keep), plan: Plan) -> Result<Opened, Error> {
+fn decode(
+    mut source: Source,
+    path: &Path,
+    (config, keep): (&ReadConfig, &Keep),
+    mut plan: Plan,
+) -> Result<Opened, Error> {
     source.begin_at(0).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let budget = Budget::new(config, source.len());
     // A packet has at least one byte; an index may claim 2^32 of them.
     let max_packets = source.len();
-    let mut tags = Tags::default();
+    let mut tags = Tags::of_texts(std::mem::take(&mut plan.texts));
     std::mem::take(&mut source.id3).into_iter().for_each(|tag| tags.take_id3(tag));
     let mut reader = open(source, plan.reader).map_err(|error| refused(path, &plan, error))?;
     let track = match plan.track_id {

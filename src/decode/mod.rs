@@ -245,7 +245,8 @@ fn read_container(mut source: Source, path: &Path, config: &ReadConfig, keep: &K
             // Symphonia's AIFF reader looks for chunks behind the sound, and fails where a truncated file has none: such
             // a file is read as a stream.
             source.seekable = is_whole;
-            coded::read(source, path, (config, keep), coded::Plan::of_aiff())
+            let texts = aiff::texts(&mut source);
+            coded::read(source, path, (config, keep), coded::Plan::of_aiff(texts))
         }
         Container::OggVorbis => coded::read(source, path, (config, keep), coded::Plan::of_ogg("Vorbis")),
         Container::OggFlac => coded::read(source, path, (config, keep), coded::Plan::of_ogg("FLAC")),

@@ -20,6 +20,8 @@ const SPENT: [&str; 3] = ["iTunSMPB", "iTunNORM", "REPLAYGAIN"];
 pub(super) struct Tags {
     entries: Vec<([u8; 4], String)>,
     lines: Vec<String>,
+    /// Whether AIFF's own texts were read otherwise.
+    has_texts: bool,
 }
 
 impl Tags {
@@ -46,6 +48,11 @@ impl Tags {
         }
     }
 
+    /// Begins with entries that were read otherwise; they stand before those of the tags, and instead of AIFF's own.
+    pub(super) fn of_texts(entries: Vec<([u8; 4], String)>) -> Self {
+        Self { has_texts: !entries.is_empty(), entries, lines: vec![] }
+    }
+
     /// A date, where no tag gave one.
     pub(super) fn take_date(&mut self, date: String) {
         self.entries.push((*b"ICRD", date));
@@ -54,6 +61,9 @@ impl Tags {
     fn take(&mut self, revision: &MetadataRevision) {
         let tracks = revision.per_track.iter().map(|track| &track.metadata);
         for tag in std::iter::once(&revision.media).chain(tracks).flat_map(|found| &found.tags).take(MAX_TAGS) {
+            if self.has_texts && super::aiff::TEXTS.iter().any(|(chunk, _)| tag.raw.key.as_bytes() == *chunk) {
+                continue;
+            }
             match tag.std.as_ref().and_then(entry) {
                 Some((id, text)) if text.len() <= MAX_TEXT_BYTES => self.entries.push((id, text)),
                 Some(_) => {}

@@ -9,7 +9,8 @@ use crate::error::Error;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tempfile::{NamedTempFile, TempPath};
 
 /// Bytes that are gathered before they are written.
@@ -97,6 +98,26 @@ impl Abort {
     }
 }
 
+/// Every batch of this process that is not done.
+static OPEN: Mutex<Vec<Weak<Mutex<State>>>> = Mutex::new(Vec::new());
+/// Whether any batch of this process has put its files in their places.
+static IS_ANY_COMMITTED: AtomicBool = AtomicBool::new(false);
+
+/// Aborts every batch of this process, as [`Abort::abort`] does one, and keeps new ones from beginning: for a program that
+/// is about to end. Returns whether files had been put in their places before.
+#[must_use]
+pub fn abort_all() -> bool {
+    let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let states: Vec<Arc<Mutex<State>>> = open.iter().filter_map(Weak::upgrade).collect();
+    for state in states {
+        // Whether it was too late is told by what is committed.
+        let _ = Abort(state).abort();
+    }
+    // Whoever begins another waits, until the process is gone.
+    std::mem::forget(open);
+    IS_ANY_COMMITTED.load(Ordering::SeqCst)
+}
+
 /// A thread that panicked while it held the lock has left a list that is still true.
 fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -106,7 +127,11 @@ impl Batch {
     /// An empty batch; `force` allows it to replace files that exist.
     #[must_use]
     pub fn new(force: bool) -> Self {
-        Self { is_forced: force, staged: vec![], state: Arc::default() }
+        let state = Arc::default();
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|state| state.strong_count() > 0);
+        open.push(Arc::downgrade(&state));
+        Self { is_forced: force, staged: vec![], state }
     }
 
     /// The means to abort it from another thread.
@@ -188,6 +213,7 @@ impl Batch {
             }
         }
         state.outcome = Outcome::Committed;
+        IS_ANY_COMMITTED.store(true, Ordering::SeqCst);
         let mut folders: Vec<PathBuf> = done.iter().map(|placed| folder_of(&placed.target)).collect();
         folders.dedup();
         for folder in folders {

@@ -65,6 +65,8 @@ pub struct Weight {
     pub step_slope: Option<(f64, f64)>,
     /// Candidate that each resample picked.
     pub picks: Vec<usize>,
+    /// Whether it is a published device with its usual constants: there was next to nothing to choose.
+    pub is_published: bool,
     /// Whether landings were estimated: with their freedom, the steps have to speak for themselves.
     pub has_landings: bool,
 }
@@ -97,6 +99,7 @@ pub fn weigh(weighing: &Weighing, candidates: &[Candidate], config: &VerdictConf
         p_value: (disagree + 1) as f64 / (config.resample_len + 1) as f64,
         step_slope: weighing.step_slope(&best.gain_db),
         picks,
+        is_published: false,
         has_landings: false,
     }
 }
@@ -114,12 +117,12 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     let max_p_value = if steps_are_sure {
         config.max_p_value * SURE_FACTOR
     } else {
-        config.max_p_value * if weight.share >= LOUD_SHARE { LOUD_FACTOR } else { 1.0 }
+        config.max_p_value * if weight.share >= LOUD_SHARE || weight.is_published { LOUD_FACTOR } else { 1.0 }
     };
     let min_share = config.min_share * if steps_are_sure { SURE_SHARE_FACTOR } else { 1.0 };
     let notes_agree = weight.p_value <= max_p_value && weight.share >= min_share;
     // Decays that speak loudly need less from the steps: slow pieces have few onsets to measure.
-    let is_loud = weight.share >= LOUD_SHARE && !weight.has_landings;
+    let is_loud = (weight.share >= LOUD_SHARE || weight.is_published) && !weight.has_landings;
     let needed = config.min_step_ratio * if is_loud { LOUD_STEP_FACTOR } else { 1.0 };
     // Decays that all resamples agree on, and that explain five times what chance does, only must not be contradicted.
     let is_convincing =
@@ -145,7 +148,7 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
 
 /// Share of the misfit above which decays speak loudly: eight times what untouched recordings reach.
 const LOUD_SHARE: f64 = 0.015;
-/// By how much loud decays raise the largest chance, and lower the least ratio of the steps' slope to its error.
+/// By how much loud decays, or a published device, raise the largest chance, and lower the least ratio of the steps' slope to its error.
 const LOUD_FACTOR: f64 = 5.0;
 const LOUD_STEP_FACTOR: f64 = 0.5;
 /// Least slope of measured on predicted steps.

@@ -25,6 +25,7 @@ use super::agc1_hearing::{BLOCKS, Blocks, FULL_SCALE, Heard, Hearing, SUBFRAMES}
 use super::agc1_ramp::Ramp;
 use super::agc1_slider::{Capture, Microphone, Slider, is_quiet};
 use super::block_means::BlockMeans;
+use super::ceiling::{self, Ceiling, Edge};
 use super::{Direction, GainControl, Habit, Landing, Law, Listened, Parameter, Scale, landing_at};
 use std::sync::Arc;
 
@@ -329,10 +330,11 @@ impl Listened for Recording {
         if (self.microphone)(&[]).is_some() {
             return Vec::new();
         }
-        let Some(ceiling_db) = super::ceiling_db(self.frames.iter().flat_map(|f| f.peak).map(|p| p / FULL_SCALE))
-        else {
+        let peaks = self.frames.iter().flat_map(|f| f.peak).map(|p| p / FULL_SCALE);
+        let Some(Ceiling { level_db: ceiling_db, edge }) = ceiling::find(peaks) else { return Vec::new() };
+        if edge == Edge::Spike {
             return Vec::new();
-        };
+        }
         // A whole target says that nothing came after the device.
         let whole = -ceiling_db.round();
         let target = if (0.0..=31.0).contains(&whole) && (ceiling_db + whole).abs() < WHOLE_DB { whole } else { 3.0 };

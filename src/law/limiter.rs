@@ -27,6 +27,7 @@
 //!   constant, which a search can find), and that the input decays at a typical rate while the output stays at the
 //!   ceiling. It is bounded by that depth, and never blows up.
 
+use super::ceiling::{self, Ceiling, Edge};
 use super::{GainControl, LANDED_DECAY_DB_PER_S, Landing, Law, Listened, MARK_S, Parameter, Scale, landing_at};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -185,10 +186,15 @@ impl Listened for Recording {
     }
 
     fn ceilings(&self) -> Vec<Vec<f64>> {
-        let Some(ceiling_db) = super::ceiling_db(self.peaks.iter().map(|&p| f64::from(p))) else { return Vec::new() };
+        let Some(Ceiling { level_db, edge }) = ceiling::find(self.peaks.iter().map(|&p| f64::from(p))) else {
+            return Vec::new();
+        };
+        if edge == Edge::Step {
+            return Vec::new();
+        }
         RELEASES_S
             .map(|release_s| {
-                vec![ceiling_db, PARAMETERS[1].default, release_s, PARAMETERS[3].default, PARAMETERS[4].default]
+                vec![level_db, PARAMETERS[1].default, release_s, PARAMETERS[3].default, PARAMETERS[4].default]
             })
             .to_vec()
     }

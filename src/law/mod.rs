@@ -23,6 +23,7 @@ mod agc1_voice;
 mod agc2_adaptive;
 mod agc2_limiter;
 mod block_means;
+mod ceiling;
 mod compressor;
 mod feedback;
 mod leveller;
@@ -178,37 +179,6 @@ pub trait Listened: std::fmt::Debug + Send + Sync {
 
 /// Distance of the marks of [`Listened::landed_marks`], in seconds.
 pub const MARK_S: f64 = 0.001;
-
-/// The level, in dBFS, of the ceiling that loud milliseconds touch if there is one: where their number breaks off most.
-///
-/// Attacks overshoot a ceiling, so that the loudest peaks lie above it.
-fn ceiling_db(peaks: impl Iterator<Item = f64>) -> Option<f64> {
-    let levels_db = peaks.map(|p| 20.0 * p.max(1e-6).log10()).collect::<Vec<_>>();
-    let top_db = levels_db.iter().copied().fold(-120.0, f64::max);
-    let mut count = [0i64; CEILING_BINS + 2 * EDGE_BINS];
-    for level_db in levels_db {
-        let below = ((top_db - level_db) / CEILING_BIN_DB) as usize + EDGE_BINS;
-        if let Some(count) = count.get_mut(below) {
-            *count += 1;
-        }
-    }
-    let edge = |k: &usize| {
-        let sum = |from: usize| count[from..from + EDGE_BINS].iter().sum::<i64>();
-        sum(*k) - sum(*k - EDGE_BINS)
-    };
-    let bin = (EDGE_BINS..EDGE_BINS + CEILING_BINS).max_by_key(edge).unwrap_or(EDGE_BINS);
-    let above = count[..bin].iter().sum::<i64>();
-    let touching = count[bin..bin + EDGE_BINS].iter().sum::<i64>();
-    (touching as f64 >= MIN_TOUCHING * above as f64).then(|| top_db - (bin - EDGE_BINS) as f64 * CEILING_BIN_DB)
-}
-
-/// Contacts for each louder peak that make a ceiling: attacks overshoot it for a moment, music does so for good.
-const MIN_TOUCHING: f64 = 2.0;
-
-/// Width of the bins in which a ceiling is sought, how many of them, and how many make an edge.
-const CEILING_BIN_DB: f64 = 0.1;
-const CEILING_BINS: usize = 60;
-const EDGE_BINS: usize = 4;
 
 /// The means over blocks of a gain given at marks.
 pub(crate) fn block_means_of(marks: &[f32], sample_rate_hz: f64, hop_samples: usize, sample_len: usize) -> Vec<f32> {

@@ -3,6 +3,7 @@
 use super::learn::{Learnt, Take};
 use crate::error::Error;
 use crate::pair::level::{StaticMatch, median};
+use crate::text::{line_of, one_line};
 use serde::{Deserialize, Serialize};
 
 /// Name and version of the document.
@@ -148,8 +149,8 @@ impl Profile {
     /// [`Error::Invalid`] for what is no profile of this version, with the place.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
         let profile: Self = toml::from_str(text).map_err(|e| {
-            let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-            invalid(format!("line {line}: {}", e.message().replace('\n', " ")))
+            let line = e.span().map_or(1, |span| line_of(text.as_bytes(), span.start));
+            invalid(format!("line {line}: {}", one_line(e.message())))
         })?;
         if profile.schema != SCHEMA {
             return Err(invalid(format!("its schema is {:?}", profile.schema)));

@@ -14,6 +14,7 @@ use super::{Chain, simulate};
 use crate::decode;
 use crate::encode::{BitDepth, write_atomically, write_wav_file};
 use crate::error::Error;
+use crate::text;
 use serde::Deserialize;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -74,15 +75,22 @@ pub struct Done {
 /// [`Error::Io`]; [`Error::Malformed`] naming the line or the field; [`Error::Invalid`] where a preset is wrong, or two inputs
 /// would write to one folder.
 pub fn read_manifest(path: &Path) -> Result<Vec<Job>, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    parse_manifest(&text::read_text(path)?, path)
+}
+
+/// The jobs of a manifest's text; `path` names it in errors, and its inputs are relative to the folder of `path`.
+///
+/// # Errors
+/// As [`read_manifest`], without what reading says.
+pub fn parse_manifest(text: &str, path: &Path) -> Result<Vec<Job>, Error> {
     let malformed = |cause: String| Error::Malformed {
         path: path.to_owned(),
         cause,
         remedy: "give inputs, presets and seeds as docs/simulate.md describes them".to_owned(),
     };
-    let written: Written = toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-        malformed(format!("line {line}: {}", error.message()))
+    let written: Written = toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| text::line_of(text.as_bytes(), span.start));
+        malformed(format!("line {line}: {}", text::one_line(error.message())))
     })?;
     if written.inputs.is_empty() || written.presets.is_empty() || written.seeds.is_empty() {
         return Err(malformed("inputs, presets or seeds are empty".to_owned()));

@@ -3,6 +3,9 @@
 //! A preset is a TOML document with the fields of a [`Chain`]: `summary`, `source`, and a table for each stage. Instead
 //! of stages it may hold three strengths, the tables `light`, `medium` and `heavy`, each with stages of its own.
 //!
+//! A device profile, as `agcfix profile learn` writes it, is a preset, too: its response is the microphone's, its law the gain.
+//! What it knows of the noise is not taken over, because that was measured behind the gain and in the room of the recordings.
+//!
 //! Presets may be combined: the stages of later ones replace those of earlier ones, so that one can say what the phone is
 //! like and another what its gain control is.
 
@@ -10,6 +13,7 @@ use super::Chain;
 use super::gain::GainStage;
 use crate::error::Error;
 use crate::law::LawFit;
+use crate::text;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -33,6 +37,9 @@ const BUILT_IN: [(&str, &str); 14] = [
 
 /// Strengths that a preset may have, the softest first.
 pub const STRENGTHS: [&str; 3] = ["light", "medium", "heavy"];
+
+/// What the schema of a device profile begins with: such a file is a preset, too.
+const PROFILE: &str = "agcfix.profile/";
 
 /// Fields of a preset that are not stages.
 const WORDS: [&str; 2] = ["summary", "source"];
@@ -78,15 +85,25 @@ impl Composer {
     /// # Errors
     /// [`Error::Io`] and [`Error::Malformed`] for a file, [`Error::Invalid`] for a name that there is not.
     pub fn preset(&mut self, name: &str) -> Result<(), Error> {
-        let (table, strength, place) = match file_and_strength(name) {
-            Some((path, strength)) => {
-                let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.into(), source })?;
-                (parse(&text, path)?, strength, path.display().to_string())
-            }
+        match file_and_strength(name) {
+            Some((path, strength)) => self.document(&text::read_text(path)?, strength, path),
             None => {
                 let (text, strength) = built_in_text(name)?;
-                (parse(text, Path::new(name))?, strength, name.to_owned())
+                self.document(text, strength, Path::new(name))
             }
+        }
+    }
+
+    /// Adds a preset's text, in the wanted strength; `path` names it in errors.
+    ///
+    /// # Errors
+    /// As [`Composer::preset`], without what reading says.
+    pub fn document(&mut self, text: &str, strength: Option<&str>, path: &Path) -> Result<(), Error> {
+        let table = parse(text, path)?;
+        let place = path.display().to_string();
+        let table = match table.get("schema").and_then(Value::as_str) {
+            Some(schema) if schema.starts_with(PROFILE) => profile::stages(text)?,
+            _ => table,
         };
         self.add(stages_of(table, strength, &place)?);
         Ok(())
@@ -156,7 +173,7 @@ impl Chain {
     fn deserialize_from(table: Table) -> Result<Self, Error> {
         table.try_into().map_err(|error: toml::de::Error| Error::Invalid {
             what: "chain".to_owned(),
-            cause: error.to_string().trim().replace('\n', " "),
+            cause: text::one_line(&error.to_string()),
             remedy: "docs/simulate.md lists the stages and their fields".to_owned(),
         })
     }
@@ -210,10 +227,10 @@ fn built_in_text(name: &str) -> Result<(&'static str, Option<&str>), Error> {
 
 fn parse(text: &str, path: &Path) -> Result<Table, Error> {
     text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        let line = error.span().map_or(1, |span| text::line_of(text.as_bytes(), span.start));
         Error::Malformed {
             path: path.to_owned(),
-            cause: format!("line {line}: {}", error.message()),
+            cause: format!("line {line}: {}", text::one_line(error.message())),
             remedy: "give a TOML file as docs/simulate.md describes it".to_owned(),
         }
     })
@@ -273,6 +290,70 @@ fn place(table: &mut Table, names: &[&str], value: Value) -> Result<(), String> 
     }
 }
 
+/// Device profiles as presets.
+#[cfg(feature = "pairs")]
+mod profile {
+    use super::{Error, GainStage, Table, Value};
+    use crate::profile::Profile;
+    use crate::simulate::microphone::{Kind, Microphone, Section};
+
+    /// The stages of a profile.
+    pub(super) fn stages(text: &str) -> Result<Table, Error> {
+        let profile = Profile::from_toml(text)?;
+        let section = |s: &crate::profile::file::Section| Section {
+            kind: Kind::Peak,
+            frequency_hz: s.hz,
+            q: s.q,
+            gain_db: s.gain_db,
+        };
+        let sections: Vec<Section> = profile.response.sections.iter().map(section).collect();
+        let gain: Vec<GainStage> = profile
+            .law
+            .iter()
+            .map(|law| GainStage {
+                law: law.name.clone(),
+                parameters: law.constants.iter().map(|c| (c.name.clone(), c.value)).collect(),
+                make_up_db: 0.0,
+            })
+            .collect();
+        let value = |value: Result<Value, toml::ser::Error>| {
+            value.map_err(|e| Error::Invalid {
+                what: "profile".to_owned(),
+                cause: crate::text::one_line(&e.to_string()),
+                remedy: "learn it again".to_owned(),
+            })
+        };
+        let mode = if profile.mode.is_empty() { String::new() } else { format!(", {}", profile.mode) };
+        let mut table = Table::new();
+        table.insert(
+            "summary".to_owned(),
+            Value::String(format!("{}{mode}, as learnt beside a microphone", profile.name)),
+        );
+        table.insert("source".to_owned(), Value::String(format!("a profile by {}", profile.learnt.program)));
+        if !sections.is_empty() {
+            table.insert("microphone".to_owned(), value(Value::try_from(Microphone { sections }))?);
+        }
+        if !gain.is_empty() {
+            table.insert("gain".to_owned(), value(Value::try_from(gain))?);
+        }
+        Ok(table)
+    }
+}
+
+/// Without the feature `pairs` there are no profiles.
+#[cfg(not(feature = "pairs"))]
+mod profile {
+    use super::{Error, Table};
+
+    pub(super) fn stages(_: &str) -> Result<Table, Error> {
+        Err(Error::Invalid {
+            what: "preset".to_owned(),
+            cause: "this is a device profile, which this build of the library does not read".to_owned(),
+            remedy: "build it with the feature pairs".to_owned(),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop where it fails")]
@@ -329,6 +410,27 @@ mod tests {
         assert!(told(&|c| c.set("summary.x=3")).contains("invalid type"));
         assert!(told(&|c| c.preset("speex").and_then(|()| c.set("gain.7.law=x"))).contains("list of 1"));
         assert!(told(&|c| c.preset("speex").and_then(|()| c.set("gain.0=x"))).contains("list of 1"));
+    }
+
+    #[cfg(feature = "pairs")]
+    #[test]
+    fn a_device_profile_is_a_preset() {
+        let text = "schema = \"agcfix.profile/1\"\nname = \"p\"\nmode = \"video\"\nnoise_floor_dbfs = -60\nclipping_dbfs = 0\n\
+            [law]\nname = \"compressor\"\nconstants = [{ name = \"slope\", value = 0.75, lower = 0.7, upper = 0.8 }]\n\
+            [response]\nthird_octaves = []\nsections = [{ hz = 250.0, q = 1.4, gain_db = -3.0 }]\n\
+            [learnt]\nprogram = \"agcfix 0.1.0\"\nrecordings = []\nmovement_db = 4.2\nleft_db = 0.3\n";
+        let chain_of = |text: &str| {
+            let mut composer = Composer::default();
+            composer.document(text, None, Path::new("p.toml")).and_then(|()| composer.finish())
+        };
+        let chain = chain_of(text).unwrap();
+        assert_eq!((chain.gain[0].law.as_str(), chain.gain[0].parameters["slope"]), ("compressor", 0.75));
+        let section = chain.microphone.unwrap().sections[0];
+        assert_eq!((section.frequency_hz, section.gain_db), (250.0, -3.0));
+        assert!(chain.noise.is_none() && chain.summary.contains("p, video"), "{}", chain.summary);
+        // What a profile must not say is told as of a profile, what a law must not be as of a law.
+        assert!(chain_of(&text.replace("/1", "/9")).unwrap_err().to_string().contains("agcfix.profile/9"));
+        assert!(chain_of(&text.replace("0.75", "75")).unwrap_err().to_string().contains("give 0.05 to 0.98"));
     }
 
     #[test]

@@ -8,10 +8,12 @@
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { resolve } from "node:path";
+import { mkdirSync } from "node:fs";
 import assert from "node:assert/strict";
 
 const { chromium } = createRequire(resolve(process.cwd(), "x.js"))("playwright-core");
 const [page_file, shots] = process.argv.slice(2);
+if (shots) mkdirSync(shots, { recursive: true });
 const address = pathToFileURL(resolve(page_file)).href;
 
 const looks = {
@@ -70,7 +72,7 @@ for (const [name, look] of Object.entries(looks)) {
 
 const { context, page, faults } = await open(looks.light);
 const text = await page.evaluate(() => document.querySelector("#analysis").textContent);
-assert.equal(JSON.parse(text).schema, "agcfix.analysis/1");
+assert.match(JSON.parse(text).schema, /^agcfix\.(analysis|validation|comparison)\/1$/);
 const tracks = await page.locator("#tracks input").count();
 
 if (await page.evaluate(() => document.body.dataset.ready) === "yes") {

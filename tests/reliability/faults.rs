@@ -303,6 +303,22 @@ fn a_limit_on_the_size_of_files() {
 }
 
 #[test]
+fn a_limit_on_file_size_leaves_neither_simulation_nor_truth() {
+    let desk = Desk::new();
+    let recording = plain(&tone(100_000));
+    desk.put("in.wav", &recording);
+    // The sound, 200 kB, is within the limit of 420 blocks of 512 or 1024 bytes; 450 kB of gain curve behind it are not.
+    let words =
+        ["simulate", "in.wav", "--law", "compressor", "--bits", "16", "-o", "out.wav", "--gain-out", "gain.csv", "-q"];
+    let ended = Ended::of(desk.program_under("ulimit -f 420").args(words));
+    ended.fails("gain.csv: ");
+    only_the_recording(&desk, &recording);
+    desk.run(&words).is(0);
+    assert_eq!(desk.names(), ["gain.csv", "in.wav", "out.truth.json", "out.wav"]);
+    assert!(fs::metadata(desk.at("gain.csv")).unwrap().len() > 1024 * 420);
+}
+
+#[test]
 fn a_limit_on_open_files_and_on_memory() {
     let (desk, recording) = desk();
     for files in [3, 4, 5, 6] {
@@ -330,8 +346,13 @@ fn long_recording(desk: &Desk) {
 
 /// Starts a run, waits for its temporary file, sends the signal. `None` where the run was over before.
 fn interrupted(desk: &Desk, signal: &str) -> Option<Ended> {
+    interrupted_at(desk, &["restore", "long.wav", "--law", "none", "--bits", "32f", "-o", "out.wav"], signal)
+}
+
+/// The same of any command that writes into the folder.
+fn interrupted_at(desk: &Desk, words: &[&str], signal: &str) -> Option<Ended> {
     let mut command = desk.program();
-    command.args(["restore", "long.wav", "--law", "none", "--bits", "32f", "-o", "out.wav"]);
+    command.args(words);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     let mut is_hit = false;
@@ -413,6 +434,25 @@ fn a_closing_terminal_that_is_to_be_ignored() {
     let ended =
         Ended::of(desk.program_under("trap '' HUP; { sleep 0.05; kill -HUP $$; } & true").args(["analyze", "in.wav"]));
     ended.is(0);
+}
+
+#[test]
+fn an_interrupt_in_the_middle_of_writing_a_simulation() {
+    let desk = Desk::new();
+    long_recording(&desk);
+    for _ in 0..6 {
+        let words = ["simulate", "long.wav", "--set", "bits.depth=16", "--bits", "32f", "-o", "out.wav"];
+        let Some(ended) = interrupted_at(&desk, &words, "-INT") else { continue };
+        if ended.signal == Some(2) {
+            ended.says("interrupted; nothing was written");
+            assert_eq!(desk.names(), ["long.wav"]);
+            return;
+        }
+        // The renames had begun: then both are there.
+        assert_eq!(desk.names(), ["long.wav", "out.truth.json", "out.wav"]);
+        ["out.truth.json", "out.wav"].iter().for_each(|name| fs::remove_file(desk.at(name)).unwrap());
+    }
+    panic!("the program was never caught in mid-write");
 }
 
 #[test]

@@ -445,6 +445,16 @@ fn other_containers_odd_and_broken() {
         let at = file.len() / 2;
         with(file, at as isize, &vec![0x55; len])
     };
+    // Where the pages of the longer Ogg file begin.
+    let long = |page: usize| {
+        let is_page = |(_, window): &(usize, &[u8])| *window == b"OggS";
+        fixture("long.ogg").windows(4).enumerate().filter(is_page).nth(page).unwrap().0
+    };
+    let flipped = |at: usize| {
+        let mut file = fixture("long.ogg");
+        file[at] ^= 0xff;
+        file
+    };
     let id3 = b"ID3\x04\0\0\0\0\x02\x01".iter().copied().chain([0xff; 257]).collect::<Vec<_>>();
     check_all(&[
         sound("FLAC", flac(), 3200),
@@ -481,6 +491,19 @@ fn other_containers_odd_and_broken() {
         refused("MP3 cut in its first frame", cut(mp3(), 100), "in.bin"),
         refused("MP2", fixture("chirp.mp2"), "MPEG layer II (MP2)"),
         sound("Ogg", ogg(), 14_401),
+        sound("Ogg of many pages", fixture("long.ogg"), 64_000),
+        damaged("Ogg, one of whose pages is damaged", flipped(long(7) + 60), 64_000, "silence from 1.89 s to 2.21 s"),
+        damaged(
+            "Ogg without two of its pages",
+            [&fixture("long.ogg")[..long(6)], &fixture("long.ogg")[long(8)..]].concat(),
+            64_000,
+            "silence from 1.57 s to 2.21 s",
+        ),
+        sound(
+            "Ogg with a hole of zeros between two pages",
+            [&fixture("long.ogg")[..long(7)], &[0; 500], &fixture("long.ogg")[long(7)..]].concat(),
+            64_000,
+        ),
         refused("Ogg whose only page of sound is damaged", middle(ogg(), 400), "crc mismatch"),
         refused("Ogg of its first page", cut(ogg(), 58), "in.bin"),
         refused("Ogg with another codec", patched(ogg(), b"\x01vorbis", b"\x01nobody"), "this kind of Ogg file"),

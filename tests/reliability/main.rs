@@ -10,6 +10,7 @@ mod inputs;
 mod make;
 mod metadata;
 mod sounds;
+mod written;
 
 use std::ffi::OsStr;
 use std::fs;

@@ -125,6 +125,27 @@ fn tags_of_other_containers_become_an_info_list() {
             assert!(has(list, entry), "{name}: {} is not in {}", entry.escape_ascii(), list.escape_ascii());
         }
     }
+    // AIFF: text chunks before and behind the sound.
+    let text = |id: &[u8; 4], text: &[u8]| {
+        let pad = vec![0; text.len() % 2];
+        [id.as_slice(), &(text.len() as u32).to_be_bytes(), text, &pad].concat()
+    };
+    let plain = fixture("pcm.aiff");
+    let before = [text(b"NAME", b"Prelude"), text(b"AUTH", b"A. Pianist"), text(b"ANNO", b"first try")].concat();
+    let behind = [text(b"(c) ", b"2024 A. Pianist"), text(b"ANNO", b"window open")].concat();
+    let mut tagged = [&plain[..12], &before, &plain[12..], &behind].concat();
+    let form_len = tagged.len() as u32 - 8;
+    tagged[4..8].copy_from_slice(&form_len.to_be_bytes());
+    let after = restored(&tagged, &[]);
+    for entry in [
+        &b"INAM\x08\0\0\0Prelude\0"[..],
+        b"IART\x0b\0\0\0A. Pianist\0",
+        b"ICOP\x10\0\0\x002024 A. Pianist\0",
+        b"ICMT\x16\0\0\0first try\nwindow open\0",
+    ] {
+        let list = payload(&after, b"LIST");
+        assert!(has(list, entry), "{} is not in {}", entry.escape_ascii(), list.escape_ascii());
+    }
     // The day in the index of a phone's file, which has no tags: 2024-05-17 12:00:00 UTC, counted from 1904.
     let created_s = 2_082_844_800u32 + 1_715_947_200;
     let mut phone = fixture("chirp.m4a");

@@ -2,9 +2,10 @@
 
 use super::together::{Together, together, told};
 use crate::cli::failure::Failure;
+use crate::cli::outputs::{can_be_made, can_be_smaller};
 use crate::cli::stdio::{self, SummaryTo};
 use crate::cli::targets::{self, Target};
-use agcfix::encode::{BitDepth, write_atomically, write_wav_file};
+use agcfix::encode::{Batch, BitDepth, write_wav};
 use agcfix::pair::align::{Alignment, aligned};
 use clap::Args;
 use serde::Serialize;
@@ -53,14 +54,9 @@ struct Document<'a> {
 
 /// Reads, aligns, writes, tells.
 pub fn run(typed: &Typed) -> Result<(), Failure> {
-    let json_file = typed.json.as_deref().filter(|path| path.as_os_str() != "-");
-    let wanted = [("-o", typed.output.as_deref()), ("--json", json_file)];
+    let wanted = [("-o", typed.output.as_deref()), ("--json", json_file(typed.json.as_deref()))];
     check(&[&typed.phone, &typed.mic], &wanted, typed.force)?;
     let Together { phone, mic, alignment } = together(&typed.phone, &typed.mic)?;
-    if let Some(path) = &typed.output {
-        let audio = aligned(&phone.audio, &mic.audio, &alignment)?;
-        write_wav_file(path, typed.force, &audio, BitDepth::Float32)?;
-    }
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let document = Document {
         schema: "agcfix.alignment/1",
@@ -68,7 +64,12 @@ pub fn run(typed: &Typed) -> Result<(), Failure> {
         microphone: name(&typed.mic),
         alignment: &alignment,
     };
-    let summary_to = write_json(typed.json.as_deref(), &document, typed.force, typed.quiet)?;
+    let mut batch = Batch::new(typed.force);
+    if let Some(path) = &typed.output {
+        let audio = aligned(&phone.audio, &mic.audio, &alignment)?;
+        batch.add(path, |writer| write_wav(writer, &audio, BitDepth::Float32)).map_err(can_be_smaller)?;
+    }
+    let summary_to = finish(batch, typed.json.as_deref(), &json_text(&document)?, typed.quiet)?;
     let mut summary = told(&alignment);
     if let Some(path) = &typed.output {
         summary.push_str(&format!("Written: {}\n", path.display()));
@@ -76,29 +77,35 @@ pub fn run(typed: &Typed) -> Result<(), Failure> {
     stdio::tell(&summary, summary_to)
 }
 
-/// Refuses outputs that are one of the inputs, each other, or exist already.
+/// Refuses outputs that are one of the inputs, each other, exist already, or could not be written at the end.
 pub fn check(inputs: &[&Path], wanted: &[(&'static str, Option<&Path>)], is_forced: bool) -> Result<(), Failure> {
     let targets: Vec<Target<'_>> =
         wanted.iter().filter_map(|(option, path)| Some(Target { option, path: (*path)? })).collect();
-    inputs.iter().try_for_each(|input| targets::check(input, &targets, is_forced))
+    inputs.iter().try_for_each(|input| targets::check(input, &targets, is_forced))?;
+    targets.iter().try_for_each(can_be_made)
 }
 
-/// Writes a document where it was asked for; says where the summary goes then.
-pub fn write_json(
-    to: Option<&Path>,
-    document: &impl Serialize,
-    is_forced: bool,
-    is_quiet: bool,
-) -> Result<SummaryTo, Failure> {
-    let is_standard_output = to.is_some_and(|path| path.as_os_str() == "-");
-    if let Some(path) = to {
-        let mut text = serde_json::to_string_pretty(document).map_err(|e| Failure::Input(format!("JSON: {e}")))?;
-        text.push('\n');
-        if is_standard_output {
-            stdio::print(&text)?;
-        } else {
-            write_atomically(path, is_forced, |writer| writer.write_all(text.as_bytes()))?;
-        }
+/// The file that the JSON goes to, where it goes to one.
+pub fn json_file(typed: Option<&Path>) -> Option<&Path> {
+    typed.filter(|path| path.as_os_str() != "-")
+}
+
+/// A document as text.
+pub fn json_text(document: &impl Serialize) -> Result<String, Failure> {
+    let mut text = serde_json::to_string_pretty(document).map_err(|e| Failure::Input(format!("JSON: {e}")))?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Adds the JSON to what is written, puts all of it in its place, and says where the summary goes then.
+pub fn finish(mut batch: Batch, json: Option<&Path>, document: &str, is_quiet: bool) -> Result<SummaryTo, Failure> {
+    if let Some(path) = json_file(json) {
+        batch.add(path, |writer| writer.write_all(document.as_bytes())).map_err(can_be_smaller)?;
+    }
+    batch.commit()?;
+    let is_standard_output = json.is_some() && json_file(json).is_none();
+    if is_standard_output {
+        stdio::print(document)?;
     }
     Ok(match (is_quiet, is_standard_output) {
         (true, _) => SummaryTo::Nowhere,

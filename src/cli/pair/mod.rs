@@ -3,6 +3,7 @@
 pub mod align;
 pub mod compare;
 pub mod profile;
+pub mod report;
 pub mod together;
 pub mod validate;
 

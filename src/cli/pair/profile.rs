@@ -3,12 +3,15 @@
 use super::align::check;
 use super::together::{Together, together};
 use crate::cli::failure::Failure;
+use crate::cli::laws::LawChoice;
 use crate::cli::stdio::{self, SummaryTo};
 use agcfix::encode::write_atomically;
+use agcfix::law::Law;
 use agcfix::profile::{LearnConfig, Learnt, Profile, Take, learn};
 use clap::{Args, Subcommand};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +37,9 @@ pub struct Typed {
     /// The profile
     #[arg(long, short, value_name = "DEVICE.toml")]
     pub output: PathBuf,
+    /// Only try these gain laws (see agcfix laws); may be given more than once
+    #[arg(long, value_name = "NAME")]
+    pub law: Vec<String>,
     /// The device's name [default: the profile's file name]
     #[arg(long)]
     pub name: Option<String>,
@@ -62,12 +68,16 @@ pub fn run(command: &ProfileCommand) -> Result<(), Failure> {
     }
     let inputs: Vec<&Path> = typed.recordings.iter().map(PathBuf::as_path).collect();
     check(&inputs, &[("-o", Some(typed.output.as_path()))], typed.force)?;
+    let mut config = LearnConfig::default();
+    if !typed.law.is_empty() {
+        config.laws = typed.law.iter().map(|name| law_of(name)).collect::<Result<_, _>>()?;
+    }
     let mut takes = Vec::new();
     for pair in typed.recordings.chunks_exact(2) {
         let Together { phone, mic, alignment } = together(&pair[0], &pair[1])?;
         takes.push(Take::new(&phone.audio, &mic.audio, &alignment, (0.0, f64::INFINITY))?);
     }
-    let learnt = learn(&takes, &LearnConfig::default())?;
+    let learnt = learn(&takes, &config)?;
     let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let own_name = typed.output.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = typed.name.clone().unwrap_or(own_name);
@@ -78,6 +88,15 @@ pub fn run(command: &ProfileCommand) -> Result<(), Failure> {
     write_atomically(&typed.output, typed.force, |writer| writer.write_all(text.as_bytes()))?;
     let summary_to = if typed.quiet { SummaryTo::Nowhere } else { SummaryTo::StandardOutput };
     stdio::tell(&format!("{}Written: {}\n", told(&profile, &learnt), typed.output.display()), summary_to)
+}
+
+fn law_of(name: &str) -> Result<Arc<dyn Law>, Failure> {
+    match LawChoice::of(name).map_err(Failure::Usage)? {
+        LawChoice::Fitted(law) => Ok(law),
+        LawChoice::Auto | LawChoice::None | LawChoice::Given(_) => {
+            Err(Failure::Usage(format!("--law {name}: give a law's name; agcfix laws lists them")))
+        }
+    }
 }
 
 /// What was learnt, for people.

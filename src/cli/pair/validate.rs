@@ -1,11 +1,14 @@
 //! `agcfix validate`: how much of the dynamics is there, before and after restoration.
 
-use super::align::{check, write_json};
+use super::align::{check, finish, json_file, json_text};
+use super::report::{self, PairAudio, html_name};
 use super::together::{Together, read, together, told};
 use crate::cli::failure::Failure;
+use crate::cli::outputs::can_be_smaller;
 use crate::cli::stdio;
-use agcfix::encode::write_atomically;
+use agcfix::encode::Batch;
 use agcfix::pair::validate::{Measures, Validation, validate};
+use agcfix::report::page::pair::{ValidationPage, validation_html};
 use agcfix::report::plot::{Format, pair_picture};
 use clap::Args;
 use serde::Serialize;
@@ -18,6 +21,7 @@ Examples:
   agcfix validate phone.m4a mic.wav                              how much of the dynamics the phone kept
   agcfix validate phone.m4a mic.wav --restored phone.restored.wav   ... and how much came back
   agcfix validate phone.m4a mic.wav --restored out.wav --plot=v.png --json v.json
+  agcfix validate phone.m4a mic.wav --restored out.wav --report=v.html   a page to hear all three, on one clock
   agcfix validate phone.m4a mic.wav --restored out.wav --fail-over 0.5   exit code 3 above 0.5 dB rms
 ";
 
@@ -36,6 +40,12 @@ pub struct Typed {
     /// Draw the comparison, as PNG or SVG by the name's ending
     #[arg(long, value_name = "FILE.png|.svg")]
     pub plot: Option<PathBuf>,
+    /// Write a page that tells the story and plays phone, restored and microphone, as one HTML file that opens offline
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Sound of the report: in the page, or none
+    #[arg(long, value_enum, default_value = "embedded", value_name = "HOW")]
+    pub audio: PairAudio,
     /// Write the numbers as JSON; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub json: Option<PathBuf>,
@@ -70,8 +80,9 @@ pub fn run(typed: &Typed) -> Result<(), Failure> {
         limit => limit,
     };
     let format = typed.plot.as_deref().map(format_of).transpose()?;
-    let json_file = typed.json.as_deref().filter(|path| path.as_os_str() != "-");
-    let wanted = [("--plot", typed.plot.as_deref()), ("--json", json_file)];
+    typed.report.as_deref().map(html_name).transpose()?;
+    let json_file = json_file(typed.json.as_deref());
+    let wanted = [("--plot", typed.plot.as_deref()), ("--report", typed.report.as_deref()), ("--json", json_file)];
     let mut inputs: Vec<&Path> = vec![&typed.phone, &typed.mic];
     inputs.extend(typed.restored.as_deref());
     check(&inputs, &wanted, typed.force)?;
@@ -86,9 +97,10 @@ pub fn run(typed: &Typed) -> Result<(), Failure> {
         })?;
 
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut batch = Batch::new(typed.force);
     if let (Some(path), Some(format)) = (&typed.plot, format) {
         let bytes = pair_picture(&validation, &name(&typed.phone), &name(&typed.mic), format)?;
-        write_atomically(path, typed.force, |writer| writer.write_all(&bytes))?;
+        batch.add(path, |writer| writer.write_all(&bytes)).map_err(can_be_smaller)?;
     }
     let document = Document {
         phone: name(&typed.phone),
@@ -96,7 +108,22 @@ pub fn run(typed: &Typed) -> Result<(), Failure> {
         restored: typed.restored.as_deref().map(name),
         validation: &validation,
     };
-    let summary_to = write_json(typed.json.as_deref(), &document, typed.force, typed.quiet)?;
+    let text = json_text(&document)?;
+    if let Some(path) = &typed.report {
+        let heard = [Some(("Phone", &phone.audio)), restored_audio.map(|audio| ("Restored", audio))];
+        let heard: Vec<_> = heard.into_iter().flatten().collect();
+        let sounds = report::on_one_clock(&heard, &mic.audio, &alignment)?;
+        let page = ValidationPage {
+            phone: &name(&typed.phone),
+            mic: &name(&typed.mic),
+            validation: &validation,
+            tracks: report::tracks(&sounds, typed.audio, path)?,
+            json: &text,
+        };
+        let html = validation_html(&page)?;
+        batch.add(path, |writer| writer.write_all(html.as_bytes())).map_err(can_be_smaller)?;
+    }
+    let summary_to = finish(batch, typed.json.as_deref(), &text, typed.quiet)?;
     stdio::tell(&format!("{}{}", told(&alignment), table(&validation)), summary_to)?;
 
     let error_db = validation.after.as_ref().unwrap_or(&validation.before).gain_rms_db;

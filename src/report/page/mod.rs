@@ -14,6 +14,8 @@
 
 mod flac;
 mod overview;
+#[cfg(feature = "pairs")]
+pub mod pair;
 mod tables;
 mod words;
 
@@ -82,27 +84,7 @@ pub fn html(page: &Page<'_>) -> Result<String, Error> {
     };
     let (analysis, thinned) = thinned(page.analysis);
     let overview = Overview::of(&page.tracks)?;
-    let mut sounds = String::new();
-    let mut tracks = Vec::new();
-    for (index, (track, heard)) in page.tracks.iter().zip(&overview.tracks).enumerate() {
-        let sound = match &track.sound {
-            Sound::Embedded if track.audio.sample_len() >= flac::MIN_SAMPLES => {
-                let id = format!("sound-{index}");
-                let coded = super::base64(&flac::encode(track.audio)?);
-                // Writing to a String cannot fail.
-                let _ = writeln!(sounds, "<script type=\"application/octet-stream\" id=\"{id}\">{coded}</script>");
-                Some(SoundOut::Embedded { id, rate_hz: flac::coded_rate_hz(track.audio.sample_rate_hz()) })
-            }
-            Sound::Linked(path) => Some(SoundOut::Linked { href: percent_encoded(path) }),
-            Sound::Embedded | Sound::Absent => None,
-        };
-        tracks.push(TrackOut {
-            label: track.label,
-            matched_db: round(heard.matched_db, 2),
-            peaks_u8: super::base64(&heard.peaks),
-            sound,
-        });
-    }
+    let (sounds, tracks) = sounds(&page.tracks, &overview)?;
     let json_name = format!("{}.agcfix.json", page.name);
     let data = Data {
         duration_s: first.audio.duration_s(),
@@ -111,10 +93,13 @@ pub fn html(page: &Page<'_>) -> Result<String, Error> {
         spectrogram: SpectrogramOut { low_hz: overview::RANGE_HZ.0, high_hz: overview::RANGE_HZ.1 },
         loudest_decay_db: round(loudest_decay_db(&analysis), 1),
         decays: drawn_decays(&analysis),
+        gains: None,
+        spots: Vec::new(),
     };
     let spectrogram = overview::spectrogram_png(first.audio)?;
     let story = words::Story::of(page, &overview);
     let fields = Fields {
+        schema: json::SCHEMA,
         title: escaped(&format!("{}: {}", page.name, story.headline)),
         name: escaped(page.name),
         verdict: match &analysis.verdict {
@@ -139,6 +124,32 @@ pub fn html(page: &Page<'_>) -> Result<String, Error> {
         json: in_script(&document(page, &analysis)?),
     };
     Ok(fields.fill(include_str!("template.html")))
+}
+
+/// The sound of all tracks as elements of the page, and what the script is told of each.
+fn sounds<'a>(tracks: &[Track<'a>], overview: &Overview) -> Result<(String, Vec<TrackOut<'a>>), Error> {
+    let mut sounds = String::new();
+    let mut out = Vec::new();
+    for (index, (track, heard)) in tracks.iter().zip(&overview.tracks).enumerate() {
+        let sound = match &track.sound {
+            Sound::Embedded if track.audio.sample_len() >= flac::MIN_SAMPLES => {
+                let id = format!("sound-{index}");
+                let coded = super::base64(&flac::encode(track.audio)?);
+                // Writing to a String cannot fail.
+                let _ = writeln!(sounds, "<script type=\"application/octet-stream\" id=\"{id}\">{coded}</script>");
+                Some(SoundOut::Embedded { id, rate_hz: flac::coded_rate_hz(track.audio.sample_rate_hz()) })
+            }
+            Sound::Linked(path) => Some(SoundOut::Linked { href: percent_encoded(path) }),
+            Sound::Embedded | Sound::Absent => None,
+        };
+        out.push(TrackOut {
+            label: track.label,
+            matched_db: round(heard.matched_db, 2),
+            peaks_u8: super::base64(&heard.peaks),
+            sound,
+        });
+    }
+    Ok((sounds, out))
 }
 
 /// The JSON document of the page.
@@ -197,6 +208,30 @@ struct Data<'a> {
     loudest_decay_db: f64,
     /// Start and end in seconds, frequency in Hz, level in dBFS, decay in dB/s.
     decays: Vec<[f64; 5]>,
+    /// Lines instead of the analysis's one curve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gains: Option<GainsOut<'a>>,
+    /// Times to go to, in seconds, where no events tell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    spots: Vec<f64>,
+}
+
+/// Level differences over time, one line a track.
+#[derive(Debug, Serialize)]
+struct GainsOut<'a> {
+    heading: &'a str,
+    remark: &'a str,
+    lines: Vec<LineOut>,
+}
+
+#[derive(Debug, Serialize)]
+struct LineOut {
+    /// Index of the track whose colour it has.
+    track: usize,
+    start_s: f64,
+    hop_s: f64,
+    /// `null` where nothing can be compared.
+    gain_db: Vec<Option<f64>>,
 }
 
 #[derive(Serialize)]
@@ -264,6 +299,7 @@ fn choices(tracks: &[Track<'_>]) -> String {
 
 /// The template's blanks.
 struct Fields {
+    schema: &'static str,
     title: String,
     name: String,
     verdict: &'static str,
@@ -305,7 +341,7 @@ impl Fields {
     fn get(&self, name: &str) -> &str {
         match name {
             "generator" => concat!("agcfix ", env!("CARGO_PKG_VERSION")),
-            "schema" => json::SCHEMA,
+            "schema" => self.schema,
             "style" => include_str!("style.css"),
             "player_js" => include_str!("player.js"),
             "view_js" => include_str!("view.js"),

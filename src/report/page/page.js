@@ -140,7 +140,7 @@ $("picture").addEventListener("wheel", (event) => {
 }, { passive: false });
 
 function nextEvent(way) {
-  const times = analysis.events.map(eventTime).sort((a, b) => a - b);
+  const times = (data.spots ?? view.events.map(eventTime)).sort((a, b) => a - b);
   // A visit begins a second before its event.
   const from = view.cursor + 1;
   const found = way > 0 ? times.find((time_s) => time_s > from + 0.05) : times.findLast((time_s) => time_s < from - 1.05);

@@ -167,7 +167,7 @@ pub(super) fn numbers(analysis: &Analysis, restoration: Option<Restoration<'_>>)
 }
 
 /// A small table: the first column names, the others hold numbers.
-fn table(caption: &str, header: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(caption: &str, header: &[&str], rows: &[Vec<String>]) -> String {
     let class = |column: usize| if column == 0 { "" } else { " class=\"number\"" };
     let mut out = format!("<div class=\"table\"><table>\n<caption>{}</caption>\n", escaped(caption));
     if !header.is_empty() {
@@ -185,7 +185,7 @@ fn table(caption: &str, header: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// A number with a true minus sign; a question mark where it is none.
-fn number(value: f64, decimals: usize) -> String {
+pub(super) fn number(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return "?".to_owned();
     }
@@ -194,9 +194,10 @@ fn number(value: f64, decimals: usize) -> String {
     if value < 0.0 && !is_zero { format!("−{plain}") } else { plain }
 }
 
-fn signed(value: f64, decimals: usize) -> String {
+pub(super) fn signed(value: f64, decimals: usize) -> String {
     let plain = number(value, decimals);
-    if value > 0.0 { format!("+{plain}") } else { plain }
+    let is_zero = plain.chars().all(|c| matches!(c, '0' | '.'));
+    if value > 0.0 && !is_zero { format!("+{plain}") } else { plain }
 }
 
 /// A number to so many significant digits.
@@ -218,6 +219,7 @@ mod tests {
         assert_eq!(number(-0.04, 1), "0.0");
         assert_eq!(number(-13.66, 1), "−13.7");
         assert_eq!(signed(2.0, 1), "+2.0");
+        assert_eq!(signed(0.04, 1), "0.0");
         assert_eq!(significant(0.002_168_9, 4), "0.002169");
         assert_eq!(significant(-17.832, 4), "−17.83");
         assert_eq!(significant(0.0, 4), "0.000");

@@ -3,6 +3,7 @@
 
 const LEFT = 46, RIGHT = 10, TOP = 22, BETWEEN = 34, BOTTOM = 24;
 const SHORTEST_S = 0.2; // Deepest zoom.
+const TRACK_COLOURS = ["before", "after", "other", "release", "attack", "dim"];
 const NEAR_PX = 9; // How far a pointer may be from what it points at.
 
 class View {
@@ -10,17 +11,19 @@ class View {
     Object.assign(this, { data, picture, overlay, spectrogram });
     this.base = picture.getContext("2d");
     this.top = overlay.getContext("2d");
-    this.curve = analysis.gain_curve;
-    this.events = analysis.events;
-    this.isKnown = analysis.verdict.outcome === "agc" || this.curve.gain_db.some((gain) => gain !== 0);
-    this.isTrusted = analysis.verdict.outcome !== "undecided" || analysis.restoration !== undefined;
+    // Either the one curve of an analysis, with its band, or a line for each of several recordings.
+    this.lines = data.gains?.lines;
+    this.curve = this.lines ? { start_s: 0, hop_s: 1, gain_db: [], lower_db: [], upper_db: [] } : analysis.gain_curve;
+    this.events = this.lines ? [] : analysis.events;
+    this.isKnown = this.lines || analysis.verdict.outcome === "agc" || this.curve.gain_db.some((gain) => gain !== 0);
+    this.isTrusted = this.lines || analysis.verdict.outcome !== "undecided" || analysis.restoration !== undefined;
     this.duration = data.duration_s;
     this.from = 0;
     this.to = this.duration;
     this.cursor = 0;
     this.heard = 0;
-    this.gains = this.curve.lower_db.concat(this.curve.upper_db).filter(Number.isFinite);
-    const [low_db, high_db] = spread(this.gains);
+    const gains = this.lines ? this.lines.flatMap((line) => line.gain_db) : this.curve.lower_db.concat(this.curve.upper_db);
+    const [low_db, high_db] = spread(gains.filter(Number.isFinite));
     this.low_db = Math.min(-3, low_db - 1);
     this.high_db = Math.max(1, high_db);
     this.high_db += 0.14 * (this.high_db - this.low_db); // Room for the marks.
@@ -45,7 +48,7 @@ class View {
     }
     const style = getComputedStyle(document.documentElement);
     this.colour = (name) => style.getPropertyValue(`--${name}`).trim();
-    this.trackColour = (index) => this.colour(["before", "after", "other"][index] ?? "other");
+    this.trackColour = (index) => this.colour(TRACK_COLOURS[index % TRACK_COLOURS.length]);
     Object.assign(this, { width, height });
     const room = height - TOP - 2 * BETWEEN - BOTTOM;
     const panel = (top, share) => ({ top, height: room * share, left: LEFT, width: width - LEFT - RIGHT });
@@ -126,8 +129,9 @@ class View {
 
   drawWave(c) {
     const panel = this.wave, middle = panel.top + panel.height / 2;
-    const others = this.data.tracks.length > 1 ? ", the other behind it, equally loud" : "";
-    this.heading(c, panel, "Waveform", `${this.data.tracks[this.heard].label.toLowerCase()}${others}`);
+    const heard = this.data.tracks[this.heard].label;
+    const others = this.data.tracks.length > 1 ? ", another behind it, equally loud" : "";
+    this.heading(c, panel, "Waveform", `${this.lines ? heard : heard.toLowerCase()}${others}`);
     this.ground(c, panel);
     const order = this.data.tracks.map((_, index) => index).filter((index) => index !== this.heard && index < 2);
     for (const index of [...order, this.heard]) {
@@ -166,12 +170,14 @@ class View {
 
   drawGain(c) {
     const panel = this.gain, { start_s, hop_s, gain_db, lower_db, upper_db } = this.curve;
-    if (this.isTrusted) this.heading(c, panel, "What the device did to the volume", "dB, ▼ it turned down, ▲ it turned up");
+    if (this.lines) this.heading(c, panel, this.data.gains.heading, this.data.gains.remark);
+    else if (this.isTrusted) this.heading(c, panel, "What the device did to the volume", "dB, ▼ it turned down, ▲ it turned up");
     else this.heading(c, panel, "What the device might have done to the volume", "dB; a guess that is not trusted");
     this.ground(c, panel);
     for (const db of ticks(this.low_db, this.high_db, panel.height / 34)) this.line(c, panel, this.gainY(db), label(db));
     const first = Math.max(0, Math.floor((this.from - start_s) / hop_s));
     const end = Math.min(gain_db.length, Math.ceil((this.to - start_s) / hop_s) + 1);
+    if (this.lines) return this.inside(c, panel, () => this.drawLines(c, panel));
     this.inside(c, panel, () => {
       const step = Math.max(1, Math.floor((end - first) / panel.width / 4));
       const path = (values, pick, backwards) => {
@@ -199,6 +205,29 @@ class View {
       c.fillStyle = this.colour("dim");
       c.textAlign = "center";
       c.fillText("no gain control found, or none that can be told", panel.left + panel.width / 2, panel.top + panel.height / 2 + 16);
+    }
+  }
+
+  // One line a recording, the one that is heard on top; a mean for each pixel, a gap where nothing is known.
+  drawLines(c, panel) {
+    const order = [...this.lines].sort((a, b) => (a.track === this.heard) - (b.track === this.heard));
+    for (const { track, start_s, hop_s, gain_db } of order) {
+      c.strokeStyle = this.trackColour(track);
+      c.lineWidth = track === this.heard ? 2.2 : 1.2;
+      c.beginPath();
+      const per_px = (this.to - this.from) / panel.width / hop_s;
+      const first = Math.max(0, Math.floor((this.from - start_s) / hop_s));
+      const step = Math.max(1, Math.floor(per_px));
+      let joins = false;
+      for (let n = first - first % step; n < gain_db.length && start_s + (n - step) * hop_s <= this.to; n += step) {
+        const known = gain_db.slice(n, n + step).filter(Number.isFinite);
+        if (2 * known.length < step) { joins = false; continue; }
+        const x = this.x(start_s + (n + (step - 1) / 2) * hop_s), y = this.gainY(known.reduce((a, b) => a + b) / known.length);
+        if (joins) c.lineTo(x, y);
+        else c.moveTo(x, y);
+        joins = true;
+      }
+      c.stroke();
     }
   }
 
@@ -307,12 +336,21 @@ class View {
     c.fillRect(at.x, TOP, 1, bottom - TOP);
     const time_s = this.time(at.x), n = this.gainAt(time_s);
     const words = [`<b>${time_s.toFixed(2)} s</b>`];
-    if (this.isKnown && Number.isFinite(this.curve.gain_db[n])) {
+    if (!this.lines && this.isKnown && Number.isFinite(this.curve.gain_db[n])) {
       c.fillStyle = this.colour("ink");
       c.beginPath();
       c.arc(at.x, this.gainY(this.curve.gain_db[n]), 4, 0, 7);
       c.fill();
       words.push(`gain <b>${label(this.curve.gain_db[n], 1)} dB</b> (${label(this.curve.lower_db[n], 1)} to ${label(this.curve.upper_db[n], 1)})`);
+    }
+    for (const { track, start_s, hop_s, gain_db } of this.lines ?? []) {
+      const gain = gain_db[Math.round((time_s - start_s) / hop_s)];
+      if (!Number.isFinite(gain)) continue;
+      c.fillStyle = this.trackColour(track);
+      c.beginPath();
+      c.arc(at.x, this.gainY(gain), 4, 0, 7);
+      c.fill();
+      words.push(`${plain(this.data.tracks[track].label)} <b>${gain > 0 ? "+" : ""}${label(gain, 1)} dB</b>`);
     }
     const event = nearest(this.shownEvents(), (e) => Math.abs(this.x(eventTime(e)) - at.x));
     if (event) {
@@ -333,6 +371,9 @@ class View {
     return words.join(" · ");
   }
 }
+
+// A track's name comes from a file's.
+const plain = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
 const eventTime = (event) => event.kind === "attack" ? event.start_s : (event.start_s + event.end_s) / 2;
 

@@ -96,7 +96,7 @@ impl Story {
     }
 }
 
-fn paragraphs(texts: &[String], opening: &str) -> String {
+pub(super) fn paragraphs(texts: &[String], opening: &str) -> String {
     texts.iter().map(|text| format!("{opening}{}</p>\n", escaped(text))).collect()
 }
 

@@ -395,7 +395,8 @@ mod tests {
             sv_events(&analysis),
             sv_decays(&analysis),
         ] {
-            assert_eq!(made, "");
+            // Layers keep their heading.
+            assert!(made.lines().count() <= 1 && !made.contains("NaN"), "{made}");
         }
         assert!(!reaper(&analysis, "a.wav").contains("NaN"));
         assert!(control_wav(&audio, &analysis).is_err());

@@ -142,7 +142,7 @@ impl LawIn {
 }
 
 /// Arrays of the channels, then two numbers in dB.
-type Channels<'py> = (Vec<Bound<'py, PyArray1<f32>>>, f64, f64);
+type Restored<'py> = (Vec<Bound<'py, PyArray1<f32>>>, f64, f64);
 
 /// Undoes a law (JSON) or, where there is none, a curve of start, hop and gain in dB. Channels, overall gain, true peak.
 #[pyfunction]
@@ -155,7 +155,7 @@ pub fn restore<'py>(
     curve: Option<(f64, f64, PyReadonlyArray1<'py, f64>)>,
     keeps_level: bool,
     threads: Option<usize>,
-) -> PyResult<Channels<'py>> {
+) -> PyResult<Restored<'py>> {
     let audio = audio_of(py, &channels, sample_rate_hz)?;
     let law = law
         .map(|text| {

@@ -105,8 +105,8 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
         // Nothing was chosen, so there is no choice whose luck the resamples would have to allow for.
         weight.p_value = weight.p_value.min(alone(&candidates[0]).p_value);
         weight.is_published = true;
-    } else if let Some(published) = fit::published(weighing, &config.fit)
-        && !is_found(&candidates[0], &weight)
+    } else if !is_found(&candidates[0], &weight)
+        && let Some(published) = fit::published(weighing, &config.fit)
     {
         let published_weight = alone(&published);
         if is_found(&published, &published_weight) {
@@ -170,7 +170,7 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
     let removed = if verdict == Verdict::Agc { found.gain_db.as_slice() } else { &[] };
     let decays = decays_of(&partials, removed, &stft, config);
     Ok(Analysis {
-        input: input_of(audio),
+        input: InputSummary::of(audio),
         evidence: EvidenceSummary {
             j_without_gain: j(&null),
             j_with_gain: j(&found),
@@ -254,15 +254,6 @@ fn curves_of(
 /// Curves kept for the band: rarer picks do not move its edges, and each costs a run over the recording.
 const MOST_CURVES: usize = 60;
 
-fn input_of(audio: &Audio) -> InputSummary {
-    InputSummary {
-        sample_rate_hz: audio.sample_rate_hz(),
-        channel_len: audio.channels().len(),
-        sample_len: audio.sample_len(),
-        duration_s: audio.duration_s(),
-    }
-}
-
 fn warnings_of(audio: &Audio) -> Vec<Warning> {
     let mut out = Vec::new();
     if audio.duration_s() < SHORT_S {
@@ -293,7 +284,7 @@ fn clipped_len(channel: &[f32]) -> usize {
 /// What is left to say where no decay could be followed.
 fn nothing_to_weigh(audio: &Audio, stft: &Stft, partials: &Partials, warnings: Vec<Warning>) -> Analysis {
     Analysis {
-        input: input_of(audio),
+        input: InputSummary::of(audio),
         verdict: Verdict::Undecided { reason: "no partial rings long enough to show its decay".to_owned() },
         evidence: EvidenceSummary {
             j_without_gain: 0.0,

@@ -1,6 +1,7 @@
 //! What an analysis found: verdict, law, gain curve with its band, events, and the evidence for all of it.
 
 use crate::law::LawFit;
+use crate::sound::Sound;
 use serde::Serialize;
 
 /// Whether a gain control was at work.
@@ -202,6 +203,19 @@ pub struct InputSummary {
     pub duration_s: f64,
 }
 
+impl InputSummary {
+    /// What these samples are.
+    #[must_use]
+    pub fn of(sound: &dyn Sound) -> Self {
+        Self {
+            sample_rate_hz: sound.sample_rate_hz(),
+            channel_len: sound.channel_len(),
+            sample_len: sound.sample_len(),
+            duration_s: sound.duration_s(),
+        }
+    }
+}
+
 /// Everything that one recording told.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Analysis {
@@ -226,4 +240,35 @@ pub struct Analysis {
     pub families: Vec<FamilyReport>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+}
+
+impl Analysis {
+    /// An analysis that knows only what it was told: numbers that nobody measured are not numbers, lists are empty.
+    ///
+    /// **Units.** Gains in dB, times in seconds, as in [`GainCurve`].
+    #[must_use]
+    pub fn told(sound: &dyn Sound, verdict: Verdict, law: Option<LawFit>, gain_curve: GainCurve) -> Self {
+        Self {
+            input: InputSummary::of(sound),
+            verdict,
+            evidence: EvidenceSummary {
+                j_without_gain: f64::NAN,
+                j_with_gain: f64::NAN,
+                p_value: f64::NAN,
+                step_slope: None,
+                step_slope_error: None,
+                segment_len: 0,
+                note_len: 0,
+                onset_len: 0,
+                gain_movement_db: f64::NAN,
+            },
+            law,
+            events: Vec::new(),
+            gain_curve,
+            partials: PartialSummary { track_len: 0, segment_len: 0, point_len: 0, decay_by_octave: Vec::new() },
+            decays: Vec::new(),
+            families: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
 }

@@ -77,7 +77,7 @@ fn whole(audio: &Audio, config: &Config, observer: &dyn Observer) -> Result<Anal
     let whole = weighing_of(&drive, drive.len(), &stft, &partials, &[], config);
     let warnings = warnings_of(audio);
     if whole.evidence.point_len() == 0 || config.fit.laws.is_empty() {
-        return Ok(nothing_to_weigh(input_of(audio), &stft, &partials, warnings));
+        return Ok(nothing_to_weigh(InputSummary::of(audio), &stft, &partials, warnings));
     }
     // A long recording tells its law in its beginning; a law's state needs the first sample, so it is always that end.
     let beginning = |seconds: f64| {
@@ -91,7 +91,7 @@ fn whole(audio: &Audio, config: &Config, observer: &dyn Observer) -> Result<Anal
         (searched_len < drive.len()).then(|| weighing_of(&drive, searched_len, &stft, &searched_partials, &[], config));
     let weighing = shorter.as_ref().unwrap_or(&whole);
     if weighing.evidence.point_len() == 0 {
-        return Ok(nothing_to_weigh(input_of(audio), &stft, &partials, warnings));
+        return Ok(nothing_to_weigh(InputSummary::of(audio), &stft, &partials, warnings));
     }
     let cut_again = |gain_db: &[f32]| weighing_of(&drive, searched_len, &stft, &searched_partials, gain_db, config);
     let Told { best, mut candidates, mut weight, ceiling, families } =
@@ -145,7 +145,7 @@ fn whole(audio: &Audio, config: &Config, observer: &dyn Observer) -> Result<Anal
     let removed = if verdict == Verdict::Agc { found.gain_db.as_slice() } else { &[] };
     let decays = decays_of(&partials, removed, &stft, config);
     Ok(Analysis {
-        input: input_of(audio),
+        input: InputSummary::of(audio),
         evidence: EvidenceSummary {
             j_without_gain: j(&null),
             j_with_gain: j(&found),
@@ -228,8 +228,8 @@ fn tell(
         // Nothing was chosen, so there is no choice whose luck the resamples would have to allow for.
         weight.p_value = weight.p_value.min(alone(&candidates[0]).p_value);
         weight.is_published = true;
-    } else if let Some(published) = fit::published(weighing, &config.fit)
-        && !is_found(&candidates[0], &weight)
+    } else if !is_found(&candidates[0], &weight)
+        && let Some(published) = fit::published(weighing, &config.fit)
     {
         let published_weight = alone(&published);
         if is_found(&published, &published_weight) {
@@ -310,15 +310,6 @@ fn most_picked(weight: &Weight, most: usize) -> Vec<usize> {
 
 /// Curves kept for the band: rarer picks do not move its edges, and each costs a run over the recording.
 const MOST_CURVES: usize = 60;
-
-fn input_of(sound: &dyn Sound) -> InputSummary {
-    InputSummary {
-        sample_rate_hz: sound.sample_rate_hz(),
-        channel_len: sound.channel_len(),
-        sample_len: sound.sample_len(),
-        duration_s: sound.duration_s(),
-    }
-}
 
 fn warnings_of(audio: &Audio) -> Vec<Warning> {
     let mut clipped = Clipped::default();

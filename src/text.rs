@@ -59,7 +59,19 @@ pub fn one_line(told: &str) -> String {
             c => out.push(c),
         }
     }
-    out
+    shortened(&out)
+}
+
+/// Most characters of a message that are shown: its beginning, and its end, where parsers say what is wrong.
+const SHOWN: (usize, usize) = (300, 300);
+
+fn shortened(told: &str) -> String {
+    let len = told.chars().count();
+    if len <= SHOWN.0 + SHOWN.1 {
+        return told.to_owned();
+    }
+    let (head, tail) = (told.chars().take(SHOWN.0), told.chars().skip(len - SHOWN.1));
+    head.chain(" ... ".chars()).chain(tail).collect()
 }
 
 /// Number of the line, counted from 1, in which byte `at` of a text stands.
@@ -90,6 +102,12 @@ mod tests {
     #[test]
     fn what_is_told_is_one_line_that_moves_no_cursor() {
         assert_eq!(one_line("key\r at\nline 3\u{1b}[2J\u{9b}A\n"), "key\\r at line 3\\u{1b}[2J\\u{9b}A");
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_beginning_and_its_end() {
+        let told = one_line(&format!("line 1: {} is not closed", "[".repeat(10_000)));
+        assert!(told.starts_with("line 1: [[") && told.ends_with("[[ is not closed") && told.len() < 700, "{told}");
     }
 
     #[test]

@@ -366,7 +366,7 @@ fn the_report_s_microphone_is_laid_on_the_recording_s_clock() {
     assert!((loudest(0) - loudest(microphone)).abs() < 0.1, "{} and {}", loudest(0), loudest(microphone));
     // Another performance is refused before the long work, and so is a file with a clock of its own.
     let other = folder.path().join("other.wav");
-    let noise = (0..48_000 * 12).map(|n| ((n * n % 7919) as f32 / 7919.0 - 0.5) * 0.1).collect();
+    let noise = (0..48_000i64 * 12).map(|n| ((n * n % 7919) as f32 / 7919.0 - 0.5) * 0.1).collect();
     write_wav_file(&other, false, &Audio::new(48_000, vec![noise]).unwrap(), BitDepth::Int16).unwrap();
     let refused = restore(&other, "none");
     assert_eq!(refused.status.code(), Some(1));

@@ -9,10 +9,9 @@
 
 use super::{
     BAND_SHARE, Clipped, Config, LANDED_BAND_SHARE, PIECE_LEAD_S, PIECE_S, Told, centred, curve_with_band, decays_of,
-    flat, input_of, law_fit, most_picked, nothing_to_weigh, standard_deviation, summary_of, tell, warnings_about,
-    weighing_of,
+    flat, law_fit, most_picked, nothing_to_weigh, standard_deviation, summary_of, tell, warnings_about, weighing_of,
 };
-use crate::analysis::{Analysis, DecaySegment, EvidenceSummary, PartialSummary, Verdict};
+use crate::analysis::{Analysis, DecaySegment, EvidenceSummary, InputSummary, PartialSummary, Verdict};
 use crate::error::Error;
 use crate::events;
 use crate::evidence::FrameGain;
@@ -50,7 +49,7 @@ pub(super) fn analyze(sound: &dyn Sound, config: &Config, observer: &dyn Observe
             clipped.hear(channels);
             Ok(())
         })?;
-        let mut analysis = nothing_to_weigh(input_of(sound), &stft, &partials, warnings_about(sound, clipped));
+        let mut analysis = nothing_to_weigh(InputSummary::of(sound), &stft, &partials, warnings_about(sound, clipped));
         analysis.gain_curve = flat(&stft, stft.frame_len(sound.sample_len()));
         return Ok(analysis);
     }
@@ -124,7 +123,7 @@ pub(super) fn analyze(sound: &dyn Sound, config: &Config, observer: &dyn Observe
     let points = whole.point_len.max(1) as f64;
     let fitted = law_fit(law, &values, &candidates, &weight);
     Ok(Analysis {
-        input: input_of(sound),
+        input: InputSummary::of(sound),
         evidence: EvidenceSummary {
             j_without_gain: whole.null_notes_loss / points,
             j_with_gain: whole.found_notes_loss / points,
@@ -427,10 +426,15 @@ mod tests {
         };
         let played = (0..rate_hz * seconds).map(|n| {
             let t = f64::from(n) / rate;
-            let (chord, since) = ((t / 0.5) as usize, t % 0.5);
-            let (loud, hz) = ([0.5, 0.05, 0.8, 0.2][chord % 4], [220.0, 277.2, 329.6, 440.0, 370.0][chord % 5]);
-            let partial = |k: f64| (-2.0 * k * since).exp() / k * (std::f64::consts::TAU * hz * k * t).sin();
-            (0.4 * loud * (1..6).map(|k| partial(f64::from(k))).sum::<f64>() + 1e-5 * noise()) as f32
+            // What was struck before goes on ringing: at an onset its partials show the gain's step.
+            let chord = |back: usize| {
+                let Some(chord) = ((t / 0.5) as usize).checked_sub(back) else { return 0.0 };
+                let since = t - 0.5 * chord as f64;
+                let (loud, hz) = ([0.5, 0.05, 0.8, 0.2][chord % 4], [220.0, 277.2, 329.6, 440.0, 370.0][chord % 5]);
+                let partial = |k: f64| (-2.0 * k * since).exp() / k * (std::f64::consts::TAU * hz * k * t).sin();
+                loud * (1..6).map(|k| partial(f64::from(k))).sum::<f64>()
+            };
+            (0.4 * (0..4).map(chord).sum::<f64>() + 1e-5 * noise()) as f32
         });
         let played = played.collect::<Vec<_>>();
         let constants = [-30.0, 0.7, 6.0, 0.005, 0.2];
@@ -523,7 +527,8 @@ mod tests {
                 stage != Stage::Verdict || fraction < self.0
             }
         }
-        let audio = recorded(8_000, 100);
+        // Two rounds of pieces.
+        let audio = recorded(8_000, 370);
         for up_to in [0.1, 0.6, 0.71] {
             assert!(matches!(analyze(&audio, &config(), &UpTo(up_to)), Err(Error::Cancelled)), "{up_to}");
         }

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::laws::LawChoice;
 use super::plan::{GainChoice, RestorePlan};
 use super::stdio;
-use agcfix::analysis::{EvidenceSummary, GainCurve, InputSummary, PartialSummary, Verdict, Warning};
+use agcfix::analysis::{GainCurve, Verdict, Warning};
 use agcfix::decode::Decoded;
 use agcfix::fit::FitConfig;
 use agcfix::gain_csv::read_gain_csv;
@@ -182,36 +182,10 @@ fn read_curve(path: &Path, audio: &dyn Sound) -> Result<GainCurve, Failure> {
     Ok(curve)
 }
 
-/// An analysis that knows only what it was told.
+/// An analysis that knows only what it was told, and what reading the recording warned of.
 fn bare(recording: Input<'_>, verdict: Verdict, law: Option<LawFit>, gain_curve: GainCurve) -> Analysis {
-    let audio = recording.sound;
-    Analysis {
-        input: InputSummary {
-            sample_rate_hz: audio.sample_rate_hz(),
-            channel_len: audio.channel_len(),
-            sample_len: audio.sample_len(),
-            duration_s: audio.duration_s(),
-        },
-        verdict,
-        evidence: EvidenceSummary {
-            j_without_gain: f64::NAN,
-            j_with_gain: f64::NAN,
-            p_value: f64::NAN,
-            step_slope: None,
-            step_slope_error: None,
-            segment_len: 0,
-            note_len: 0,
-            onset_len: 0,
-            gain_movement_db: f64::NAN,
-        },
-        law,
-        events: Vec::new(),
-        gain_curve,
-        partials: PartialSummary { track_len: 0, segment_len: 0, point_len: 0, decay_by_octave: Vec::new() },
-        decays: Vec::new(),
-        families: Vec::new(),
-        warnings: recording.warnings.to_vec(),
-    }
+    let told = Analysis::told(recording.sound, verdict, law, gain_curve);
+    Analysis { warnings: recording.warnings.to_vec(), ..told }
 }
 
 /// A gain that never moves.

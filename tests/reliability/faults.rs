@@ -307,7 +307,7 @@ fn a_limit_on_file_size_leaves_neither_simulation_nor_truth() {
     let desk = Desk::new();
     let recording = plain(&tone(100_000));
     desk.put("in.wav", &recording);
-    // The sound, 200 kB, is within the limit of 420 blocks of 512 or 1024 bytes; 450 kB of gain curve behind it are not.
+    // The sound, 200 kB, is within the limit of 420 blocks of 512 bytes; the gain curve behind it is not.
     let words =
         ["simulate", "in.wav", "--law", "compressor", "--bits", "16", "-o", "out.wav", "--gain-out", "gain.csv", "-q"];
     let ended = Ended::of(desk.program_under("ulimit -f 420").args(words));
@@ -315,7 +315,7 @@ fn a_limit_on_file_size_leaves_neither_simulation_nor_truth() {
     only_the_recording(&desk, &recording);
     desk.run(&words).is(0);
     assert_eq!(desk.names(), ["gain.csv", "in.wav", "out.truth.json", "out.wav"]);
-    assert!(fs::metadata(desk.at("gain.csv")).unwrap().len() > 1024 * 420);
+    assert!(fs::metadata(desk.at("gain.csv")).unwrap().len() > 512 * 420);
 }
 
 #[test]

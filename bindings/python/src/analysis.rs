@@ -4,11 +4,11 @@ use crate::errors::{invalid, raised};
 use crate::files::warning;
 use crate::running::run;
 use crate::samples::{Channels, arrays_of, audio_of};
-use agcfix::analysis::{EvidenceSummary, GainCurve, InputSummary, PartialSummary};
+use agcfix::analysis::GainCurve;
 use agcfix::law::{FittedParameter, Landing, Law, LawFit, families};
 use agcfix::report::json;
 use agcfix::restore::{Level, RestoreConfig, Trust};
-use agcfix::{Analysis, Audio, Config, Verdict};
+use agcfix::{Analysis, Config, Verdict};
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -141,6 +141,9 @@ impl LawIn {
     }
 }
 
+/// Arrays of the channels, then two numbers in dB.
+type Restored<'py> = (Vec<Bound<'py, PyArray1<f32>>>, f64, f64);
+
 /// Undoes a law (JSON) or, where there is none, a curve of start, hop and gain in dB. Channels, overall gain, true peak.
 #[pyfunction]
 #[pyo3(signature = (channels, sample_rate_hz, law, curve, keeps_level, threads))]
@@ -152,7 +155,7 @@ pub fn restore<'py>(
     curve: Option<(f64, f64, PyReadonlyArray1<'py, f64>)>,
     keeps_level: bool,
     threads: Option<usize>,
-) -> PyResult<(Vec<Bound<'py, PyArray1<f32>>>, f64, f64)> {
+) -> PyResult<Restored<'py>> {
     let audio = audio_of(py, &channels, sample_rate_hz)?;
     let law = law
         .map(|text| {
@@ -179,7 +182,7 @@ pub fn restore<'py>(
     let level = if keeps_level { Level::Keep } else { Level::KeepBelowMinusOneDbtp };
     let mut config = Config { restore: RestoreConfig { level, trust: Trust::Caller }, ..Config::default() };
     config.fit.laws = families();
-    let analysis = bare(&audio, verdict, law, gain_curve);
+    let analysis = Analysis::told(&audio, verdict, law, gain_curve);
     let restored = run(py, threads, None, |_| agcfix::restore(&audio, &analysis, &config))?;
     let (overall_gain_db, true_peak_dbtp) = (restored.overall_gain_db, restored.true_peak_dbtp);
     Ok((arrays_of(py, restored.audio), overall_gain_db, true_peak_dbtp))
@@ -187,37 +190,6 @@ pub fn restore<'py>(
 
 fn flat() -> GainCurve {
     GainCurve { start_s: 0.0, hop_s: 0.01, gain_db: vec![0.0], lower_db: vec![0.0], upper_db: vec![0.0] }
-}
-
-/// An analysis that knows only what it was told.
-fn bare(audio: &Audio, verdict: Verdict, law: Option<LawFit>, gain_curve: GainCurve) -> Analysis {
-    Analysis {
-        input: InputSummary {
-            sample_rate_hz: audio.sample_rate_hz(),
-            channel_len: audio.channels().len(),
-            sample_len: audio.sample_len(),
-            duration_s: audio.duration_s(),
-        },
-        verdict,
-        evidence: EvidenceSummary {
-            j_without_gain: f64::NAN,
-            j_with_gain: f64::NAN,
-            p_value: f64::NAN,
-            step_slope: None,
-            step_slope_error: None,
-            segment_len: 0,
-            note_len: 0,
-            onset_len: 0,
-            gain_movement_db: f64::NAN,
-        },
-        law,
-        events: Vec::new(),
-        gain_curve,
-        partials: PartialSummary { track_len: 0, segment_len: 0, point_len: 0, decay_by_octave: Vec::new() },
-        decays: Vec::new(),
-        families: Vec::new(),
-        warnings: Vec::new(),
-    }
 }
 
 /// Every law that there is, as JSON.

@@ -108,5 +108,5 @@ fn asked(py: Python<'_>, progress: Option<&Py<PyAny>>, stage: Stage, fraction: f
     let Some(progress) = progress else { return Ok(true) };
     let answer = progress.call1(py, (stage.name(), fraction))?;
     let answer = answer.bind(py);
-    Ok(!(answer.is_instance_of::<pyo3::types::PyBool>() && !answer.is_truthy()?))
+    Ok(!answer.is_instance_of::<pyo3::types::PyBool>() || answer.is_truthy()?)
 }

@@ -169,7 +169,11 @@ pub fn apply_gain(audio: &Audio, device_gain: &[f32]) -> Result<Vec<Vec<f32>>, E
 
 /// Divides a block that begins with sample `start`.
 fn divide(channels: &mut [Vec<f32>], device_gain: &[f32], start: usize) -> Result<(), Error> {
-    if let Some((n, gain)) = device_gain.iter().enumerate().find(|(_, gain)| !gain.is_normal() || **gain <= 0.0) {
+    // Looked for only where there is one: a fold without a way out becomes vector instructions.
+    let is_wrong = |gain: &f32| !gain.is_normal() || *gain <= 0.0;
+    if device_gain.iter().fold(false, |any, gain| any | is_wrong(gain))
+        && let Some((n, gain)) = device_gain.iter().enumerate().find(|(_, gain)| is_wrong(gain))
+    {
         return Err(Error::Invalid {
             what: "gain".to_owned(),
             cause: format!("the gain of sample {} is {gain}", start + n),
@@ -178,7 +182,9 @@ fn divide(channels: &mut [Vec<f32>], device_gain: &[f32], start: usize) -> Resul
     }
     for (c, channel) in channels.iter_mut().enumerate() {
         channel.iter_mut().zip(device_gain).for_each(|(y, gain)| *y /= gain);
-        if let Some(n) = channel.iter().position(|x| !x.is_finite()) {
+        if channel.iter().fold(false, |any, x| any | !x.is_finite())
+            && let Some(n) = channel.iter().position(|x| !x.is_finite())
+        {
             let (gain, n) = (device_gain[n], start + n);
             return Err(Error::Invalid {
                 what: "gain".to_owned(),

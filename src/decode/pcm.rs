@@ -66,10 +66,20 @@ impl Coding {
 }
 
 fn each<const N: usize>(bytes: &[u8], channels: &mut [Vec<f32>], value: impl Fn([u8; N]) -> f32) {
-    for frame in bytes.chunks_exact(N * channels.len()) {
-        for (channel, sample) in channels.iter_mut().zip(frame.chunks_exact(N)) {
-            if let Ok(sample) = sample.try_into() {
-                channel.push(value(sample));
+    let samples = bytes.as_chunks::<N>().0;
+    // A channel after the other, of a known length: neither has each sample to ask whether there is room.
+    match channels {
+        [] => {}
+        [only] => only.extend(samples.iter().map(|x| value(*x))),
+        [left, right] => {
+            let frames = samples.as_chunks::<2>().0;
+            left.extend(frames.iter().map(|[x, _]| value(*x)));
+            right.extend(frames.iter().map(|[_, x]| value(*x)));
+        }
+        many => {
+            let frames = samples.chunks_exact(many.len());
+            for (c, channel) in many.iter_mut().enumerate() {
+                channel.extend(frames.clone().map(|frame| value(frame[c])));
             }
         }
     }
@@ -118,5 +128,18 @@ mod tests {
         let mut channels = vec![vec![]; 2];
         Coding::Int16.extend(&[0, 0x40, 0, 0xc0, 0, 0x40], &mut channels);
         assert_eq!(channels, [[0.5], [-0.5]]);
+    }
+
+    #[test]
+    fn channels_of_any_number_get_their_own_samples() {
+        let bytes = (0u8..48).collect::<Vec<_>>();
+        for channel_len in 1..=8 {
+            let mut channels = vec![vec![9.0]; channel_len];
+            Coding::Int8.extend(&bytes, &mut channels);
+            for (c, channel) in channels.iter().enumerate() {
+                let own = bytes.chunks_exact(channel_len).map(|frame| (f32::from(frame[c]) - 128.0) / 128.0);
+                assert_eq!(*channel, std::iter::once(9.0).chain(own).collect::<Vec<_>>(), "{c} of {channel_len}");
+            }
+        }
     }
 }

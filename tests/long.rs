@@ -134,7 +134,7 @@ fn the_program_restores_a_long_recording_as_the_library_a_whole_one() {
         run(agcfix(folder.path()).args(typed).args(["-o", "long.wav"]));
         // What is drawn needs the samples in memory, and changes nothing.
         if bits == "24" {
-            run(agcfix(folder.path()).args(typed).args(["-o", "held.wav", "--plot", "held.svg"]));
+            run(agcfix(folder.path()).args(typed).args(["-o", "held.wav", "--plot=held.svg"]));
             assert!(fs::read(at("held.wav")).unwrap() == fs::read(at("long.wav")).unwrap(), "bytes differ");
         }
         let recording = sound(&at("in.wav"));

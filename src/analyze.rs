@@ -81,6 +81,7 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
     if weighing.evidence.point_len() == 0 {
         return Ok(nothing_to_weigh(audio, &stft, &partials, warnings));
     }
+    let scout = scout.as_scout_of(weighing);
     let search = fit::search(weighing, &scout, &config.fit, observer)?;
     if !observer.progress(Stage::Verdict, 0.0) {
         return Err(Error::Cancelled);
@@ -106,7 +107,7 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
         weight.p_value = weight.p_value.min(alone(&candidates[0]).p_value);
         weight.is_published = true;
     } else if !is_found(&candidates[0], &weight)
-        && let Some(published) = fit::published(weighing, &config.fit)
+        && let Some(published) = fit::published(weighing, &scout, &config.fit)
     {
         let published_weight = alone(&published);
         if is_found(&published, &published_weight) {

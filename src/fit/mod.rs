@@ -71,6 +71,8 @@ pub struct Weighing {
     step_config: StepConfig,
     step_weight: f64,
     range_weight: f64,
+    /// How much of the price of unusual constants is charged: a beginning has that share of the evidence.
+    price_share: f64,
     /// The decays.
     pub evidence: Evidence,
     /// The steps at onsets that could be measured.
@@ -104,6 +106,9 @@ const USUAL_RANGE_DB: f64 = 8.0;
 /// What a movement or a drift of that size costs, in points of misfit: a tenth of what true gains explain.
 const RANGE_WEIGHT: f64 = 40.0;
 
+/// Loss of a device that cannot have made the recording.
+const IMPOSSIBLE: f64 = 1e12;
+
 /// Gains that swing further than this, in dB, belong to no device and are walled off.
 const WIDEST_SWING_DB: f32 = 45.0;
 
@@ -136,11 +141,19 @@ impl Weighing {
             step_config: step_config.clone(),
             step_weight,
             range_weight: RANGE_WEIGHT,
+            price_share: 1.0,
             evidence: Evidence::new(partials, &segments, &notes, stft.hop_s(), evidence_config),
             steps: onsets::steps(partials, &onsets, stft.hop_s(), step_config),
             onsets,
             segments,
         }
+    }
+
+    /// The same recording's beginning, which is to foretell what the whole of it will say.
+    #[must_use]
+    pub fn as_scout_of(mut self, whole: &Self) -> Self {
+        self.price_share = (self.sample_len as f64 / whole.sample_len.max(1) as f64).min(1.0);
+        self
     }
 
     /// Time of the middle of the first frame, in seconds.
@@ -230,6 +243,10 @@ impl Weighing {
     #[must_use]
     pub fn score(&self, law: &dyn Law, law_index: usize, position: &[f64]) -> Candidate {
         let values = values_at(law.parameters(), position);
+        if self.listened(law).is_some_and(|listened| !listened.is_possible(&values)) {
+            let loss_by_note = vec![0.0; self.evidence.note_len()];
+            return Candidate { law_index, values, loss: IMPOSSIBLE, loss_by_note, gain_db: vec![0.0; self.frame_len()] };
+        }
         let gain_db = self.frame_gain_db(law, &values, true);
         self.weigh_law(law, law_index, values, gain_db)
     }
@@ -237,12 +254,12 @@ impl Weighing {
     /// Scores a law's gain, what unusual constants cost included.
     #[must_use]
     pub fn weigh_law(&self, law: &dyn Law, law_index: usize, values: Vec<f64>, gain_db: Vec<f32>) -> Candidate {
-        let unusual = cost_of_unusual(law, &values);
+        let unusual = self.price_share * cost_of_unusual(law, &values);
         let mut candidate = self.weigh(law_index, values, gain_db);
         candidate.loss += unusual;
         if !law.habits().is_empty() {
             // A published device with its published constants may drift as it does: nothing was chosen so that it would.
-            let chosen = (unusual / FREE_FROM).min(1.0);
+            let chosen = if is_usual(law, &candidate.values) { 0.0 } else { (unusual / FREE_FROM).min(1.0) };
             candidate.loss -= (1.0 - chosen) * self.range_loss(&candidate.gain_db);
         }
         candidate
@@ -316,32 +333,35 @@ impl Weighing {
 /// Distance from a usual value, as a share of the range, from which a constant costs what it costs to be unusual.
 const UNUSUAL_FROM: f64 = 0.001;
 /// What each constant costs that has no usual value: chance alone wins that much by choosing it.
-const CHOSEN_COST: f64 = 10.0;
+const CHOSEN_COST: f64 = 25.0;
 /// Cost of unusual constants from which a law is free to drift, so that drift has to be held small.
 const FREE_FROM: f64 = 40.0;
 
 /// Whether every constant is one that devices of this law usually have: nothing was chosen, so nothing was won by choosing.
 #[must_use]
 pub fn is_usual(law: &dyn Law, values: &[f64]) -> bool {
-    !law.habits().is_empty() && cost_of_unusual(law, values) < 1.0
+    let is_usual = |(d, &value): (usize, &f64)| {
+        let place = |v: f64| position_of(&law.parameters()[d..=d], &[v])[0];
+        law.habits()[d].usual.iter().any(|&u| (place(u) - place(value)).abs() < 0.1 * UNUSUAL_FROM)
+    };
+    law.habits().len() == values.len() && !values.is_empty() && values.iter().enumerate().all(is_usual)
 }
 
-/// The published device, with usual constants only, that suits the recording best.
+/// Published devices, of each law, that `scout` hands on to the whole recording.
+const SCOUTED_DEVICES: usize = 6;
+
+/// The published device, with usual constants only, that suits the recording best. All are tried on `scout`, a beginning
+/// of the recording, the best of each law on the whole.
 #[must_use]
-pub fn published(weighing: &Weighing, config: &FitConfig) -> Option<Candidate> {
+pub fn published(weighing: &Weighing, scout: &Weighing, config: &FitConfig) -> Option<Candidate> {
     let mut devices = Vec::new();
     for (law_index, law) in config.laws.iter().enumerate() {
-        if law.habits().is_empty() || law.habits().iter().any(|h| h.usual.is_empty()) {
-            continue;
-        }
-        let mut values = vec![Vec::new()];
-        for habit in law.habits() {
-            values = values
-                .iter()
-                .flat_map(|known: &Vec<f64>| habit.usual.iter().map(|&u| [known.as_slice(), &[u]].concat()))
-                .collect();
-        }
-        devices.extend(values.into_iter().map(|values| (law_index, position_of(law.parameters(), &values))));
+        let law = law.as_ref();
+        let positions = usual_positions(law);
+        let scored = map_all(&positions, |position| scout.score(law, law_index, position).loss);
+        let mut scouted = positions.into_iter().zip(scored).collect::<Vec<_>>();
+        scouted.sort_by(|a, b| a.1.total_cmp(&b.1));
+        devices.extend(scouted.into_iter().take(SCOUTED_DEVICES).map(|(position, _)| (law_index, position)));
     }
     let scored = map_all(&devices, |(law_index, position)| {
         weighing.score(config.laws[*law_index].as_ref(), *law_index, position)
@@ -349,15 +369,34 @@ pub fn published(weighing: &Weighing, config: &FitConfig) -> Option<Candidate> {
     scored.into_iter().min_by(|a, b| a.loss.total_cmp(&b.loss))
 }
 
-/// What the constants cost that are not where devices of this law have them.
+/// Every combination of usual constants, in the unit cube; none for laws of which some constants may be anything.
+fn usual_positions(law: &dyn Law) -> Vec<Vec<f64>> {
+    if law.habits().is_empty() || law.habits().iter().any(|h| h.usual.is_empty()) {
+        return Vec::new();
+    }
+    let mut values = vec![Vec::new()];
+    for habit in law.habits() {
+        values = values
+            .iter()
+            .flat_map(|known: &Vec<f64>| habit.usual.iter().map(|&u| [known.as_slice(), &[u]].concat()))
+            .collect();
+    }
+    values.iter().map(|values| position_of(law.parameters(), values)).collect()
+}
+
+/// What the constants cost that are not where devices of this law have them, or that few devices have.
 fn cost_of_unusual(law: &dyn Law, values: &[f64]) -> f64 {
     let place = |parameter: &Parameter, value: f64| position_of(&[*parameter], &[value])[0];
     let constants = law.parameters().iter().zip(values).enumerate();
     constants
         .map(|(d, (parameter, &value))| {
             let Some(habit) = law.habits().get(d).filter(|habit| !habit.usual.is_empty()) else { return CHOSEN_COST };
-            let distances = habit.usual.iter().map(|&u| (place(parameter, u) - place(parameter, value)).abs());
-            habit.cost * (distances.fold(f64::INFINITY, f64::min) / UNUSUAL_FROM).min(1.0).powi(2)
+            let distance = |u: f64| (place(parameter, u) - place(parameter, value)).abs();
+            let cost_beside = |(k, &u): (usize, &f64)| {
+                let rare_cost = if k == 0 { 0.0 } else { habit.rare_cost };
+                habit.cost * (distance(u) / UNUSUAL_FROM).min(1.0).powi(2) + rare_cost
+            };
+            habit.usual.iter().enumerate().map(cost_beside).fold(f64::INFINITY, f64::min)
         })
         .sum()
 }
@@ -401,9 +440,6 @@ pub struct FamilySearch {
 
 /// Points drawn before the first generation, for each member of the population: basins are found here or never.
 const FIRST_DRAW: usize = 4;
-
-/// Points of the first draw that keep every usual constant.
-const HABITUAL_DRAWS: usize = 10;
 
 /// Share of the constants that the first draw leaves at their defaults.
 const DEFAULT_SHARE: f64 = 0.3;
@@ -558,16 +594,8 @@ fn first_draw(law: &dyn Law, config: &FitConfig, law_index: usize) -> Vec<Vec<f6
             *u = *default;
         }
     }
-    // Some keep every constant that such devices usually have.
-    if !law.habits().is_empty() {
-        for mut position in latin_hypercube(HABITUAL_DRAWS, parameters.len(), &mut random) {
-            for (d, habit) in law.habits().iter().enumerate().filter(|(_, habit)| !habit.usual.is_empty()) {
-                let usual = habit.usual[((position[d] * habit.usual.len() as f64) as usize).min(habit.usual.len() - 1)];
-                position[d] = position_of(&parameters[d..=d], &[usual])[0];
-            }
-            positions.push(position);
-        }
-    }
+    // Published devices are few enough to be tried one by one.
+    positions.extend(usual_positions(law));
     positions.push(defaults);
     positions
 }
@@ -673,9 +701,24 @@ pub fn settle(again: &Weighing, search: &Search, config: &FitConfig) -> Candidat
     let polished = polish(&first.position, 0.03, SETTLING_EVALUATIONS, score);
     let usual = if law.habits().is_empty() { None } else { with_usual_constants(law.as_ref(), &polished, score) };
     let position = usual.unwrap_or(polished.position);
-    let values = values_at(parameters, &position);
+    let values = come_home(law.as_ref(), values_at(parameters, &position));
     let gain_db = again.frame_gain_db(law.as_ref(), &values, false);
     again.weigh_law(law.as_ref(), leader.law_index, values, gain_db)
+}
+
+/// Constants next to a usual value, brought to it: what lies between is the end of a search, not a device.
+fn come_home(law: &dyn Law, mut values: Vec<f64>) -> Vec<f64> {
+    let constants = values.iter_mut().zip(law.parameters()).zip(law.habits());
+    for ((value, parameter), habit) in constants {
+        let place = |v: f64| position_of(&[*parameter], &[v])[0];
+        let distance = |u: f64| (place(u) - place(*value)).abs();
+        if let Some(&nearest) = habit.usual.iter().min_by(|a, b| distance(**a).total_cmp(&distance(**b)))
+            && distance(nearest) <= UNUSUAL_FROM
+        {
+            *value = nearest;
+        }
+    }
+    values
 }
 
 /// Evaluations spent on each constant that does not keep its usual value, when others do.

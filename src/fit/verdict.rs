@@ -128,7 +128,7 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     let is_convincing =
         !weight.has_landings && weight.share >= CONVINCING_SHARE && weight.p_value <= config.max_p_value;
     let agrees = |slope: f64, error: f64| slope >= needed * error && slope > MIN_SLOPE;
-    let steps_agree = weight.step_slope.map(|(slope, error)| agrees(slope, error) || (is_convincing && slope > 0.0));
+    let steps_agree = weight.step_slope.map(|(slope, error)| agrees(slope, error) || (is_convincing && slope > -error));
     let moves = movement_db >= config.min_movement_db;
     match (notes_agree && moves, steps_agree) {
         (true, Some(true)) => Verdict::Agc,

@@ -108,6 +108,7 @@ pub fn analyze(audio: &Audio, config: &Config, observer: &dyn Observer) -> Resul
         weight.is_published = true;
     } else if !is_found(&candidates[0], &weight)
         && let Some(published) = fit::published(weighing, &scout, &config.fit)
+        && published.loss < candidates[0].loss
     {
         let published_weight = alone(&published);
         if is_found(&published, &published_weight) {

@@ -106,6 +106,19 @@ const USUAL_RANGE_DB: f64 = 8.0;
 /// What a movement or a drift of that size costs, in points of misfit: a tenth of what true gains explain.
 const RANGE_WEIGHT: f64 = 40.0;
 
+/// How far beyond the usual range a drift costs as much as the usual range does otherwise, in dB.
+const RUNAWAY_DB: f64 = 2.0;
+
+fn mean(gain_db: &[f32]) -> f64 {
+    gain_db.iter().map(|&g| f64::from(g)).sum::<f64>() / gain_db.len().max(1) as f64
+}
+
+/// How much higher a gain is at its end than at its beginning, each of a fifth, in dB.
+fn drift_db(gain_db: &[f32]) -> f64 {
+    let fifth = gain_db.len() / 5;
+    mean(&gain_db[gain_db.len() - fifth..]) - mean(&gain_db[..fifth])
+}
+
 /// Loss of a device that cannot have made the recording.
 const IMPOSSIBLE: f64 = 1e12;
 
@@ -260,7 +273,8 @@ impl Weighing {
         if !law.habits().is_empty() {
             // A published device with its published constants may drift as it does: nothing was chosen so that it would.
             let chosen = if is_usual(law, &candidate.values) { 0.0 } else { (unusual / FREE_FROM).min(1.0) };
-            candidate.loss -= (1.0 - chosen) * self.range_loss(&candidate.gain_db);
+            let free = if law.may_drift() { self.range_loss(&candidate.gain_db) - self.runaway_loss(&candidate.gain_db) } else { self.range_loss(&candidate.gain_db) };
+            candidate.loss -= (1.0 - chosen) * free;
         }
         candidate
     }
@@ -279,13 +293,17 @@ impl Weighing {
 
     /// Devices have a range and end near where they began: what decays alone cannot tell, a slow drift, is held small.
     fn range_loss(&self, gain_db: &[f32]) -> f64 {
-        let mean = |part: &[f32]| part.iter().map(|&g| f64::from(g)).sum::<f64>() / part.len().max(1) as f64;
-        let fifth = gain_db.len() / 5;
-        let drift = mean(&gain_db[gain_db.len() - fifth..]) - mean(&gain_db[..fifth]);
+        let drift = drift_db(gain_db);
         let centre = mean(gain_db);
         let variance =
             gain_db.iter().map(|&g| (f64::from(g) - centre).powi(2)).sum::<f64>() / gain_db.len().max(1) as f64;
         self.range_weight * ((drift / USUAL_RANGE_DB).powi(2) + variance / (USUAL_RANGE_DB * USUAL_RANGE_DB))
+    }
+
+    /// A drift that no device has, whatever its constants.
+    fn runaway_loss(&self, gain_db: &[f32]) -> f64 {
+        let beyond = (drift_db(gain_db).abs() - USUAL_RANGE_DB).max(0.0);
+        self.range_weight * (beyond / RUNAWAY_DB).powi(2)
     }
 
     /// Loss of the onset steps: robust squared distance between measured and predicted step, in standard errors.
@@ -369,9 +387,14 @@ pub fn published(weighing: &Weighing, scout: &Weighing, config: &FitConfig) -> O
     scored.into_iter().min_by(|a, b| a.loss.total_cmp(&b.loss))
 }
 
-/// Every combination of usual constants, in the unit cube; none for laws of which some constants may be anything.
+/// Devices of one law that can be tried one by one.
+const MOST_DEVICES: usize = 400;
+
+/// Every combination of usual constants, in the unit cube; none for laws of which some constants may be anything, or that
+/// have too many.
 fn usual_positions(law: &dyn Law) -> Vec<Vec<f64>> {
-    if law.habits().is_empty() || law.habits().iter().any(|h| h.usual.is_empty()) {
+    let len = law.habits().iter().map(|h| h.usual.len()).product::<usize>();
+    if law.habits().is_empty() || len == 0 || len > MOST_DEVICES {
         return Vec::new();
     }
     let mut values = vec![Vec::new()];
@@ -393,8 +416,9 @@ fn cost_of_unusual(law: &dyn Law, values: &[f64]) -> f64 {
             let Some(habit) = law.habits().get(d).filter(|habit| !habit.usual.is_empty()) else { return CHOSEN_COST };
             let distance = |u: f64| (place(parameter, u) - place(parameter, value)).abs();
             let cost_beside = |(k, &u): (usize, &f64)| {
-                let rare_cost = if k == 0 { 0.0 } else { habit.rare_cost };
-                habit.cost * (distance(u) / UNUSUAL_FROM).min(1.0).powi(2) + rare_cost
+                let here = if k == 0 { 0.0 } else { habit.rare_cost };
+                let beside = habit.cost + habit.rare_cost;
+                here + (beside - here) * (distance(u) / UNUSUAL_FROM).min(1.0).powi(2)
             };
             habit.usual.iter().enumerate().map(cost_beside).fold(f64::INFINITY, f64::min)
         })
@@ -700,10 +724,31 @@ pub fn settle(again: &Weighing, search: &Search, config: &FitConfig) -> Candidat
     let first = polish(&position_of(parameters, &leader.values), 0.03, SETTLING_EVALUATIONS, score);
     let polished = polish(&first.position, 0.03, SETTLING_EVALUATIONS, score);
     let usual = if law.habits().is_empty() { None } else { with_usual_constants(law.as_ref(), &polished, score) };
-    let position = usual.unwrap_or(polished.position);
+    let position = simplified(law.as_ref(), usual.unwrap_or(polished.position), score);
     let values = come_home(law.as_ref(), values_at(parameters, &position));
     let gain_db = again.frame_gain_db(law.as_ref(), &values, false);
     again.weigh_law(law.as_ref(), leader.law_index, values, gain_db)
+}
+
+/// A position with each constant at its nearest usual value where that is no worse: a limit that is never reached may be
+/// anything.
+fn simplified(law: &dyn Law, mut position: Vec<f64>, score: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    if law.habits().is_empty() {
+        return position;
+    }
+    let mut lowest = score(&position);
+    for (d, habit) in law.habits().iter().enumerate() {
+        let places = habit.usual.iter().map(|&u| position_of(&law.parameters()[d..=d], &[u])[0]);
+        let distance = |place: &f64| (place - position[d]).abs();
+        let Some(nearest) = places.min_by(|a, b| distance(a).total_cmp(&distance(b))) else { continue };
+        let mut simpler = position.clone();
+        simpler[d] = nearest;
+        let loss = score(&simpler);
+        if loss <= lowest {
+            (position, lowest) = (simpler, loss);
+        }
+    }
+    position
 }
 
 /// Constants next to a usual value, brought to it: what lies between is the end of a search, not a device.
@@ -723,6 +768,8 @@ fn come_home(law: &dyn Law, mut values: Vec<f64>) -> Vec<f64> {
 
 /// Evaluations spent on each constant that does not keep its usual value, when others do.
 const USUAL_EVALUATIONS: usize = 12;
+/// Choices of usual constants that are polished.
+const HOPEFUL: usize = 12;
 /// Usual values of one constant that are tried, the nearest.
 const NEAREST_USUAL: usize = 2;
 
@@ -752,7 +799,12 @@ fn with_usual_constants(law: &dyn Law, polished: &Polished, score: impl Fn(&[f64
     // Constants without a usual value are always free.
     let always = (0..parameters.len()).filter(|&d| law.habits().get(d).is_none_or(|h| h.usual.is_empty()));
     let always = always.collect::<Vec<_>>();
-    let tried = map_all(&choices, |(position, free)| {
+    // Most choices are hopeless where they start.
+    let starts = map_all(&choices, |(position, _)| score(position));
+    let mut choices = choices.into_iter().zip(starts).collect::<Vec<_>>();
+    choices.sort_by(|a, b| a.1.total_cmp(&b.1));
+    choices.truncate(HOPEFUL);
+    let tried = map_all(&choices, |((position, free), _)| {
         let free = always.iter().chain(free).copied().collect::<Vec<_>>();
         let at = |u: &[f64]| {
             let mut out = position.clone();

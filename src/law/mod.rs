@@ -126,6 +126,12 @@ pub trait Law: std::fmt::Debug + Send + Sync {
         &[]
     }
 
+    /// Whether a target that is a little off makes the gain drift without end: then drift has to be held small whatever the
+    /// constants are.
+    fn may_drift(&self) -> bool {
+        false
+    }
+
     /// Starts the law with one value per parameter; values outside their ranges are clamped.
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl>;
 

@@ -257,7 +257,7 @@ impl Weighing {
     pub fn score(&self, law: &dyn Law, law_index: usize, position: &[f64]) -> Candidate {
         let values = values_at(law.parameters(), position);
         if self.listened(law).is_some_and(|listened| !listened.is_possible(&values)) {
-            let loss_by_note = vec![0.0; self.evidence.note_len()];
+            let loss_by_note = vec![IMPOSSIBLE as f32; self.evidence.note_len()];
             return Candidate { law_index, values, loss: IMPOSSIBLE, loss_by_note, gain_db: vec![0.0; self.frame_len()] };
         }
         let gain_db = self.frame_gain_db(law, &values, true);

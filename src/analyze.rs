@@ -93,6 +93,7 @@ fn whole(audio: &Audio, config: &Config, observer: &dyn Observer) -> Result<Anal
     if weighing.evidence.point_len() == 0 {
         return Ok(nothing_to_weigh(InputSummary::of(audio), &stft, &partials, warnings));
     }
+    let scout = scout.as_scout_of(weighing);
     let cut_again = |gain_db: &[f32]| weighing_of(&drive, searched_len, &stft, &searched_partials, gain_db, config);
     let Told { best, mut candidates, mut weight, ceiling, families } =
         tell(weighing, &scout, cut_again, config, observer)?;
@@ -229,7 +230,8 @@ fn tell(
         weight.p_value = weight.p_value.min(alone(&candidates[0]).p_value);
         weight.is_published = true;
     } else if !is_found(&candidates[0], &weight)
-        && let Some(published) = fit::published(weighing, &config.fit)
+        && let Some(published) = fit::published(weighing, scout, &config.fit)
+        && published.loss < candidates[0].loss
     {
         let published_weight = alone(&published);
         if is_found(&published, &published_weight) {

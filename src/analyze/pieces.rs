@@ -55,7 +55,7 @@ pub(super) fn analyze(sound: &dyn Sound, config: &Config, observer: &dyn Observe
     }
     let scout_len = searched_len.min((config.fit.scout_s * rate_hz) as usize);
     let scout_partials = partials.prefix(stft.frame_len(scout_len));
-    let scout = weighing_of(&drive, scout_len, &stft, &scout_partials, &[], config);
+    let scout = weighing_of(&drive, scout_len, &stft, &scout_partials, &[], config).as_scout_of(&weighing);
     let cut_again = |gain_db: &[f32]| weighing_of(&drive, searched_len, &stft, &partials, gain_db, config);
     let Told { best, mut candidates, mut weight, ceiling, families } =
         tell(&weighing, &scout, cut_again, config, observer)?;

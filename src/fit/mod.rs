@@ -72,6 +72,8 @@ pub struct Weighing {
     step_config: StepConfig,
     step_weight: f64,
     range_weight: f64,
+    /// How much of the price of unusual constants is charged: a beginning has that share of the evidence.
+    price_share: f64,
     /// The decays.
     pub evidence: Evidence,
     /// The steps at onsets that could be measured.
@@ -108,6 +110,22 @@ const RANGE_WEIGHT: f64 = 40.0;
 /// Sets of constants that are run over the recording at the same time.
 const TOGETHER: usize = 8;
 
+/// How far beyond the usual range a drift costs as much as the usual range does otherwise, in dB.
+const RUNAWAY_DB: f64 = 2.0;
+
+fn mean(gain_db: &[f32]) -> f64 {
+    gain_db.iter().map(|&g| f64::from(g)).sum::<f64>() / gain_db.len().max(1) as f64
+}
+
+/// How much higher a gain is at its end than at its beginning, each of a fifth, in dB.
+fn drift_db(gain_db: &[f32]) -> f64 {
+    let fifth = gain_db.len() / 5;
+    mean(&gain_db[gain_db.len() - fifth..]) - mean(&gain_db[..fifth])
+}
+
+/// Loss of a device that cannot have made the recording.
+const IMPOSSIBLE: f64 = 1e12;
+
 /// Gains that swing further than this, in dB, belong to no device and are walled off.
 const WIDEST_SWING_DB: f32 = 45.0;
 
@@ -140,11 +158,19 @@ impl Weighing {
             step_config: step_config.clone(),
             step_weight,
             range_weight: RANGE_WEIGHT,
+            price_share: 1.0,
             evidence: Evidence::new(partials, &segments, &notes, stft.hop_s(), evidence_config),
             steps: onsets::steps(partials, &onsets, stft.hop_s(), step_config),
             onsets,
             segments,
         }
+    }
+
+    /// The same recording's beginning, which is to foretell what the whole of it will say.
+    #[must_use]
+    pub fn as_scout_of(mut self, whole: &Self) -> Self {
+        self.price_share = (self.sample_len as f64 / whole.sample_len.max(1) as f64).min(1.0);
+        self
     }
 
     /// Time of the middle of the first frame, in seconds.
@@ -234,6 +260,9 @@ impl Weighing {
     #[must_use]
     pub fn score(&self, law: &dyn Law, law_index: usize, position: &[f64]) -> Candidate {
         let values = values_at(law.parameters(), position);
+        if !self.is_possible(law, &values) {
+            return self.impossible(law_index, values);
+        }
         let gain_db = self.frame_gains_db(law, std::slice::from_ref(&values)).pop();
         self.weigh_law(law, law_index, values, gain_db.unwrap_or_default())
     }
@@ -242,12 +271,30 @@ impl Weighing {
     #[must_use]
     pub fn scores(&self, law: &dyn Law, law_index: usize, positions: &[Vec<f64>]) -> Vec<Candidate> {
         let values = positions.iter().map(|position| values_at(law.parameters(), position)).collect::<Vec<_>>();
+        let possible = values.iter().filter(|values| self.is_possible(law, values)).cloned().collect::<Vec<_>>();
         // As many groups as keep all threads at work to the end.
-        let groups = positions.len().div_ceil(TOGETHER).next_multiple_of(threads::count()).max(1);
-        let groups = values.chunks(positions.len().div_ceil(groups).max(1)).collect::<Vec<_>>();
-        let gains = map_all(&groups, |group| self.frame_gains_db(law, group)).into_iter().flatten().collect::<Vec<_>>();
-        let pairs = values.into_iter().zip(gains).collect::<Vec<_>>();
-        map_all(&pairs, |(values, gain_db)| self.weigh_law(law, law_index, values.clone(), gain_db.clone()))
+        let groups = possible.len().div_ceil(TOGETHER).next_multiple_of(threads::count()).max(1);
+        let groups = possible.chunks(possible.len().div_ceil(groups).max(1)).collect::<Vec<_>>();
+        let gains = map_all(&groups, |group| self.frame_gains_db(law, group)).into_iter().flatten();
+        let pairs = possible.iter().zip(gains).collect::<Vec<_>>();
+        let weigh = |(values, gain_db): &(&Vec<f64>, Vec<f32>)| {
+            self.weigh_law(law, law_index, (*values).clone(), gain_db.clone())
+        };
+        let mut weighed = map_all(&pairs, weigh).into_iter();
+        let in_order = |values: Vec<f64>| {
+            if self.is_possible(law, &values) { weighed.next() } else { Some(self.impossible(law_index, values)) }
+        };
+        values.into_iter().filter_map(in_order).collect()
+    }
+
+    /// Whether a device of these constants can have made the recording.
+    fn is_possible(&self, law: &dyn Law, values: &[f64]) -> bool {
+        self.listened(law).is_none_or(|listened| listened.is_possible(values))
+    }
+
+    fn impossible(&self, law_index: usize, values: Vec<f64>) -> Candidate {
+        let loss_by_note = vec![0.0; self.evidence.note_len()];
+        Candidate { law_index, values, loss: IMPOSSIBLE, loss_by_note, gain_db: vec![0.0; self.frame_len()] }
     }
 
     /// The coarse gains that each frame sees, in dB, for several sets of constants.
@@ -262,13 +309,18 @@ impl Weighing {
     /// Scores a law's gain, what unusual constants cost included.
     #[must_use]
     pub fn weigh_law(&self, law: &dyn Law, law_index: usize, values: Vec<f64>, gain_db: Vec<f32>) -> Candidate {
-        let unusual = cost_of_unusual(law, &values);
+        let unusual = self.price_share * cost_of_unusual(law, &values);
         let mut candidate = self.weigh(law_index, values, gain_db);
         candidate.loss += unusual;
         if !law.habits().is_empty() {
             // A published device with its published constants may drift as it does: nothing was chosen so that it would.
-            let chosen = (unusual / FREE_FROM).min(1.0);
-            candidate.loss -= (1.0 - chosen) * self.range_loss(&candidate.gain_db);
+            let chosen = if is_usual(law, &candidate.values) { 0.0 } else { (unusual / FREE_FROM).min(1.0) };
+            let free = if law.may_drift() {
+                self.range_loss(&candidate.gain_db) - self.runaway_loss(&candidate.gain_db)
+            } else {
+                self.range_loss(&candidate.gain_db)
+            };
+            candidate.loss -= (1.0 - chosen) * free;
         }
         candidate
     }
@@ -287,13 +339,17 @@ impl Weighing {
 
     /// Devices have a range and end near where they began: what decays alone cannot tell, a slow drift, is held small.
     fn range_loss(&self, gain_db: &[f32]) -> f64 {
-        let mean = |part: &[f32]| part.iter().map(|&g| f64::from(g)).sum::<f64>() / part.len().max(1) as f64;
-        let fifth = gain_db.len() / 5;
-        let drift = mean(&gain_db[gain_db.len() - fifth..]) - mean(&gain_db[..fifth]);
+        let drift = drift_db(gain_db);
         let centre = mean(gain_db);
         let variance =
             gain_db.iter().map(|&g| (f64::from(g) - centre).powi(2)).sum::<f64>() / gain_db.len().max(1) as f64;
         self.range_weight * ((drift / USUAL_RANGE_DB).powi(2) + variance / (USUAL_RANGE_DB * USUAL_RANGE_DB))
+    }
+
+    /// A drift that no device has, whatever its constants.
+    fn runaway_loss(&self, gain_db: &[f32]) -> f64 {
+        let beyond = (drift_db(gain_db).abs() - USUAL_RANGE_DB).max(0.0);
+        self.range_weight * (beyond / RUNAWAY_DB).powi(2)
     }
 
     /// Loss of the onset steps: robust squared distance between measured and predicted step, in standard errors.
@@ -341,32 +397,35 @@ impl Weighing {
 /// Distance from a usual value, as a share of the range, from which a constant costs what it costs to be unusual.
 const UNUSUAL_FROM: f64 = 0.001;
 /// What each constant costs that has no usual value: chance alone wins that much by choosing it.
-const CHOSEN_COST: f64 = 10.0;
+const CHOSEN_COST: f64 = 25.0;
 /// Cost of unusual constants from which a law is free to drift, so that drift has to be held small.
 const FREE_FROM: f64 = 40.0;
 
 /// Whether every constant is one that devices of this law usually have: nothing was chosen, so nothing was won by choosing.
 #[must_use]
 pub fn is_usual(law: &dyn Law, values: &[f64]) -> bool {
-    !law.habits().is_empty() && cost_of_unusual(law, values) < 1.0
+    let is_usual = |(d, &value): (usize, &f64)| {
+        let place = |v: f64| position_of(&law.parameters()[d..=d], &[v])[0];
+        law.habits()[d].usual.iter().any(|&u| (place(u) - place(value)).abs() < 0.1 * UNUSUAL_FROM)
+    };
+    law.habits().len() == values.len() && !values.is_empty() && values.iter().enumerate().all(is_usual)
 }
 
-/// The published device, with usual constants only, that suits the recording best.
+/// Published devices, of each law, that `scout` hands on to the whole recording.
+const SCOUTED_DEVICES: usize = 6;
+
+/// The published device, with usual constants only, that suits the recording best. All are tried on `scout`, a beginning
+/// of the recording, the best of each law on the whole.
 #[must_use]
-pub fn published(weighing: &Weighing, config: &FitConfig) -> Option<Candidate> {
+pub fn published(weighing: &Weighing, scout: &Weighing, config: &FitConfig) -> Option<Candidate> {
     let mut devices = Vec::new();
     for (law_index, law) in config.laws.iter().enumerate() {
-        if law.habits().is_empty() || law.habits().iter().any(|h| h.usual.is_empty()) {
-            continue;
-        }
-        let mut values = vec![Vec::new()];
-        for habit in law.habits() {
-            values = values
-                .iter()
-                .flat_map(|known: &Vec<f64>| habit.usual.iter().map(|&u| [known.as_slice(), &[u]].concat()))
-                .collect();
-        }
-        devices.extend(values.into_iter().map(|values| (law_index, position_of(law.parameters(), &values))));
+        let law = law.as_ref();
+        let positions = usual_positions(law);
+        let scored = map_all(&positions, |position| scout.score(law, law_index, position).loss);
+        let mut scouted = positions.into_iter().zip(scored).collect::<Vec<_>>();
+        scouted.sort_by(|a, b| a.1.total_cmp(&b.1));
+        devices.extend(scouted.into_iter().take(SCOUTED_DEVICES).map(|(position, _)| (law_index, position)));
     }
     let scored = map_all(&devices, |(law_index, position)| {
         weighing.score(config.laws[*law_index].as_ref(), *law_index, position)
@@ -374,15 +433,40 @@ pub fn published(weighing: &Weighing, config: &FitConfig) -> Option<Candidate> {
     scored.into_iter().min_by(|a, b| a.loss.total_cmp(&b.loss))
 }
 
-/// What the constants cost that are not where devices of this law have them.
+/// Devices of one law that can be tried one by one.
+const MOST_DEVICES: usize = 400;
+
+/// Every combination of usual constants, in the unit cube; none for laws of which some constants may be anything, or that
+/// have too many.
+fn usual_positions(law: &dyn Law) -> Vec<Vec<f64>> {
+    let len = law.habits().iter().map(|h| h.usual.len()).product::<usize>();
+    if law.habits().is_empty() || len == 0 || len > MOST_DEVICES {
+        return Vec::new();
+    }
+    let mut values = vec![Vec::new()];
+    for habit in law.habits() {
+        values = values
+            .iter()
+            .flat_map(|known: &Vec<f64>| habit.usual.iter().map(|&u| [known.as_slice(), &[u]].concat()))
+            .collect();
+    }
+    values.iter().map(|values| position_of(law.parameters(), values)).collect()
+}
+
+/// What the constants cost that are not where devices of this law have them, or that few devices have.
 fn cost_of_unusual(law: &dyn Law, values: &[f64]) -> f64 {
     let place = |parameter: &Parameter, value: f64| position_of(&[*parameter], &[value])[0];
     let constants = law.parameters().iter().zip(values).enumerate();
     constants
         .map(|(d, (parameter, &value))| {
             let Some(habit) = law.habits().get(d).filter(|habit| !habit.usual.is_empty()) else { return CHOSEN_COST };
-            let distances = habit.usual.iter().map(|&u| (place(parameter, u) - place(parameter, value)).abs());
-            habit.cost * (distances.fold(f64::INFINITY, f64::min) / UNUSUAL_FROM).min(1.0).powi(2)
+            let distance = |u: f64| (place(parameter, u) - place(parameter, value)).abs();
+            let cost_beside = |(k, &u): (usize, &f64)| {
+                let here = if k == 0 { 0.0 } else { habit.rare_cost };
+                let beside = habit.cost + habit.rare_cost;
+                here + (beside - here) * (distance(u) / UNUSUAL_FROM).min(1.0).powi(2)
+            };
+            habit.usual.iter().enumerate().map(cost_beside).fold(f64::INFINITY, f64::min)
         })
         .sum()
 }
@@ -400,9 +484,6 @@ pub struct FamilySearch {
 
 /// Points drawn before the first generation, for each member of the population: basins are found here or never.
 const FIRST_DRAW: usize = 4;
-
-/// Points of the first draw that keep every usual constant.
-const HABITUAL_DRAWS: usize = 10;
 
 /// Share of the constants that the first draw leaves at their defaults.
 const DEFAULT_SHARE: f64 = 0.3;
@@ -558,16 +639,8 @@ fn first_draw(law: &dyn Law, config: &FitConfig, law_index: usize) -> Vec<Vec<f6
             *u = *default;
         }
     }
-    // Some keep every constant that such devices usually have.
-    if !law.habits().is_empty() {
-        for mut position in latin_hypercube(HABITUAL_DRAWS, parameters.len(), &mut random) {
-            for (d, habit) in law.habits().iter().enumerate().filter(|(_, habit)| !habit.usual.is_empty()) {
-                let usual = habit.usual[((position[d] * habit.usual.len() as f64) as usize).min(habit.usual.len() - 1)];
-                position[d] = position_of(&parameters[d..=d], &[usual])[0];
-            }
-            positions.push(position);
-        }
-    }
+    // Published devices are few enough to be tried one by one.
+    positions.extend(usual_positions(law));
     positions.push(defaults);
     positions
 }
@@ -671,14 +744,52 @@ pub fn settle(again: &Weighing, search: &Search, config: &FitConfig) -> Candidat
     let first = polish(&position_of(parameters, &leader.values), 0.03, SETTLING_EVALUATIONS, score);
     let polished = polish(&first.position, 0.03, SETTLING_EVALUATIONS, score);
     let usual = if law.habits().is_empty() { None } else { with_usual_constants(law.as_ref(), &polished, score) };
-    let position = usual.unwrap_or(polished.position);
-    let values = values_at(parameters, &position);
+    let position = simplified(law.as_ref(), usual.unwrap_or(polished.position), score);
+    let values = come_home(law.as_ref(), values_at(parameters, &position));
     let gain_db = again.frame_gain_db(law.as_ref(), &values, false);
     again.weigh_law(law.as_ref(), leader.law_index, values, gain_db)
 }
 
+/// A position with each constant at its nearest usual value where that is no worse: a limit that is never reached may be
+/// anything.
+fn simplified(law: &dyn Law, mut position: Vec<f64>, score: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    if law.habits().is_empty() {
+        return position;
+    }
+    let mut lowest = score(&position);
+    for (d, habit) in law.habits().iter().enumerate() {
+        let places = habit.usual.iter().map(|&u| position_of(&law.parameters()[d..=d], &[u])[0]);
+        let distance = |place: &f64| (place - position[d]).abs();
+        let Some(nearest) = places.min_by(|a, b| distance(a).total_cmp(&distance(b))) else { continue };
+        let mut simpler = position.clone();
+        simpler[d] = nearest;
+        let loss = score(&simpler);
+        if loss <= lowest {
+            (position, lowest) = (simpler, loss);
+        }
+    }
+    position
+}
+
+/// Constants next to a usual value, brought to it: what lies between is the end of a search, not a device.
+fn come_home(law: &dyn Law, mut values: Vec<f64>) -> Vec<f64> {
+    let constants = values.iter_mut().zip(law.parameters()).zip(law.habits());
+    for ((value, parameter), habit) in constants {
+        let place = |v: f64| position_of(&[*parameter], &[v])[0];
+        let distance = |u: f64| (place(u) - place(*value)).abs();
+        if let Some(&nearest) = habit.usual.iter().min_by(|a, b| distance(**a).total_cmp(&distance(**b)))
+            && distance(nearest) <= UNUSUAL_FROM
+        {
+            *value = nearest;
+        }
+    }
+    values
+}
+
 /// Evaluations spent on each constant that does not keep its usual value, when others do.
 const USUAL_EVALUATIONS: usize = 12;
+/// Choices of usual constants that are polished.
+const HOPEFUL: usize = 12;
 /// Usual values of one constant that are tried, the nearest.
 const NEAREST_USUAL: usize = 2;
 
@@ -708,7 +819,12 @@ fn with_usual_constants(law: &dyn Law, polished: &Polished, score: impl Fn(&[f64
     // Constants without a usual value are always free.
     let always = (0..parameters.len()).filter(|&d| law.habits().get(d).is_none_or(|h| h.usual.is_empty()));
     let always = always.collect::<Vec<_>>();
-    let tried = map_all(&choices, |(position, free)| {
+    // Most choices are hopeless where they start.
+    let starts = map_all(&choices, |(position, _)| score(position));
+    let mut choices = choices.into_iter().zip(starts).collect::<Vec<_>>();
+    choices.sort_by(|a, b| a.1.total_cmp(&b.1));
+    choices.truncate(HOPEFUL);
+    let tried = map_all(&choices, |((position, free), _)| {
         let free = always.iter().chain(free).copied().collect::<Vec<_>>();
         let at = |u: &[f64]| {
             let mut out = position.clone();

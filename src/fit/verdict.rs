@@ -119,7 +119,7 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     } else {
         config.max_p_value * if weight.share >= LOUD_SHARE || weight.is_published { LOUD_FACTOR } else { 1.0 }
     };
-    let min_share = config.min_share * if steps_are_sure { SURE_SHARE_FACTOR } else { 1.0 };
+    let min_share = config.min_share * if steps_are_sure || weight.is_published { SURE_SHARE_FACTOR } else { 1.0 };
     let notes_agree = weight.p_value <= max_p_value && weight.share >= min_share;
     // Decays that speak loudly need less from the steps: slow pieces have few onsets to measure.
     let is_loud = (weight.share >= LOUD_SHARE || weight.is_published) && !weight.has_landings;
@@ -128,7 +128,7 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     let is_convincing =
         !weight.has_landings && weight.share >= CONVINCING_SHARE && weight.p_value <= config.max_p_value;
     let agrees = |slope: f64, error: f64| slope >= needed * error && slope > MIN_SLOPE;
-    let steps_agree = weight.step_slope.map(|(slope, error)| agrees(slope, error) || (is_convincing && slope > 0.0));
+    let steps_agree = weight.step_slope.map(|(slope, error)| agrees(slope, error) || (is_convincing && slope > -error));
     let moves = movement_db >= config.min_movement_db;
     match (notes_agree && moves, steps_agree) {
         (true, Some(true)) => Verdict::Agc,
@@ -159,7 +159,8 @@ const SURE_RATIO: f64 = 5.0;
 const SURE_SLOPES: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 const SURE_MOVEMENT_DB: f64 = 0.6;
 const SURE_FACTOR: f64 = 7.5;
-/// By how much sure steps lower the least share of the misfit.
+/// By how much sure steps lower the least share of the misfit, and a published device: of 390 such devices the best explains
+/// 0.0003 of an untouched recording.
 const SURE_SHARE_FACTOR: f64 = 0.5;
 /// Share of the misfit from which decays need no more of the steps than not to be contradicted: five times what untouched
 /// recordings reach.

@@ -98,13 +98,17 @@ pub(super) const WIDE: Parameter = Parameter {
 static FIXED: [Parameter; 4] = [TARGET, COMPRESSION, LIMITER, VOLUME];
 static ADAPTIVE: [Parameter; 5] = [TARGET, COMPRESSION, LIMITER, VOLUME, WIDE];
 
-/// Hardly any device changes what the library sets.
-const HABITS: [Habit; 5] = [
-    Habit { usual: &[3.0], cost: 40.0 },
-    Habit { usual: &[9.0], cost: 40.0 },
-    Habit { usual: &[1.0], cost: 40.0 },
-    Habit { usual: &[0.0], cost: 40.0 },
-    Habit { usual: &[1.0], cost: 40.0 },
+/// What a device costs that does not have the library's own setting, in points of misfit: one in twenty, by notes of which
+/// each counts for dozens of points.
+const RARE_COST: f64 = 120.0;
+
+/// What devices with a slow controller set: the library's own target and compression gain first, then round ones.
+pub(super) const HABITS: [Habit; 5] = [
+    Habit { usual: &[3.0, 6.0, 9.0, 0.0], cost: 40.0, rare_cost: RARE_COST },
+    Habit { usual: &[9.0, 6.0, 12.0, 15.0, 18.0, 20.0, 24.0, 30.0], cost: 40.0, rare_cost: RARE_COST },
+    Habit::any_of(&[1.0], 40.0),
+    Habit::any_of(&[0.0], 40.0),
+    Habit::any_of(&[1.0, 0.0], 40.0),
 ];
 
 /// The fixed digital mode: table, envelopes and gate only.

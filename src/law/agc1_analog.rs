@@ -7,9 +7,9 @@
 //!
 //! Source: the WebRTC project, `modules/audio_processing/agc/legacy/analog_agc`.
 
-use super::agc1::{COMPRESSION, Device, LIMITER, Recording, TARGET, VOLUME, WIDE, value};
+use super::agc1::{COMPRESSION, Device, HABITS as DIGITAL_HABITS, LIMITER, Recording, TARGET, VOLUME, WIDE, value};
 use super::agc1_slider::Microphone;
-use super::{GainControl, Law, Listened, Parameter, Scale};
+use super::{GainControl, Habit, Law, Listened, Parameter, Scale};
 use std::sync::Arc;
 
 /// Index of the slider's position among the parameters.
@@ -32,6 +32,12 @@ static PARAMETERS: [Parameter; 6] = [
     },
 ];
 
+/// As in the digital modes; sliders start in the middle, at either quarter, or at their top.
+const HABITS: [Habit; 6] = {
+    let [target, compression, limiter, volume, wide] = DIGITAL_HABITS;
+    [target, compression, limiter, volume, wide, Habit::any_of(&[127.0, 255.0, 191.0, 64.0], 40.0)]
+};
+
 /// The adaptive analog mode.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Agc1Analog;
@@ -52,6 +58,10 @@ impl Law for Agc1Analog {
 
     fn has_ceiling(&self) -> bool {
         true
+    }
+
+    fn habits(&self) -> &[Habit] {
+        &HABITS
     }
 
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {

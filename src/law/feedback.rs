@@ -8,7 +8,7 @@
 //! update therefore gives the very gain the device had, whatever its constants; nothing has to be solved. The price is
 //! that the start gain is lost (an overall volume), and that a wrong target drifts without end: the range bounds it.
 
-use super::{GainControl, Law, Parameter, Scale};
+use super::{GainControl, Habit, Law, Parameter, Scale};
 
 /// Natural logarithm per decibel of amplitude: `ln(10) / 20`.
 const LN_PER_DB: f64 = std::f64::consts::LN_10 / 20.0;
@@ -82,7 +82,49 @@ const FEEDBACK: [Parameter; 4] = [
     },
 ];
 
+/// Programs write the two constants of the crate `dagc` as literals of one digit: the power aimed at, and the step per sample,
+/// most often at 48 kHz. It sets no limits to the gain.
+const HABITS: [Habit; 4] = [
+    Habit::any_of(&TARGETS_DB, HABIT_COST),
+    Habit::any_of(&RATES_DB_PER_S, HABIT_COST),
+    Habit::any_of(&[60.0], 0.0),
+    Habit::any_of(&[-60.0], 0.0),
+];
+/// What another constant costs, in points of misfit: as much as one that has no usual values.
+const HABIT_COST: f64 = 25.0;
+
+/// `10 lg` of powers from 0.00001 to 0.09 of one digit.
+const TARGETS_DB: [f64; 36] = {
+    const DIGITS_DB: [f64; 9] = [0.0, 3.0103, 4.7712, 6.0206, 6.9897, 7.7815, 8.4510, 9.0309, 9.5424];
+    let mut out = [0.0; 36];
+    let mut k = 0;
+    while k < out.len() {
+        out[k] = DIGITS_DB[k % 9] - 10.0 * (2 + k / 9) as f64;
+        k += 1;
+    }
+    out
+};
+
+/// Steps of 1, 2 and 5 in a thousandth to a millionth per sample, at 48 kHz.
+const RATES_DB_PER_S: [f64; 12] = {
+    let mut out = [1e-3, 2e-3, 5e-3, 1e-4, 2e-4, 5e-4, 1e-5, 2e-5, 5e-5, 1e-6, 2e-6, 5e-6];
+    let mut k = 0;
+    while k < out.len() {
+        out[k] *= 48_000.0 / LN_PER_DB;
+        k += 1;
+    }
+    out
+};
+
 impl Law for Feedback {
+    fn habits(&self) -> &[Habit] {
+        &HABITS
+    }
+
+    fn may_drift(&self) -> bool {
+        true
+    }
+
     fn name(&self) -> &'static str {
         "feedback"
     }

@@ -22,6 +22,7 @@ mod agc1_slider;
 mod agc1_voice;
 mod agc2_adaptive;
 mod agc2_limiter;
+mod band_edge;
 mod block_means;
 mod ceiling;
 mod compressor;
@@ -88,11 +89,19 @@ pub struct Habit {
     pub usual: &'static [f64],
     /// What another value costs, in points of misfit.
     pub cost: f64,
+    /// What the usual values behind the first cost: 0 where all are as common.
+    pub rare_cost: f64,
 }
 
 impl Habit {
     /// A constant of which any value is as good.
-    pub const NONE: Self = Self { usual: &[], cost: 0.0 };
+    pub const NONE: Self = Self { usual: &[], cost: 0.0, rare_cost: 0.0 };
+
+    /// Usual values that are equally common.
+    #[must_use]
+    pub const fn any_of(usual: &'static [f64], cost: f64) -> Self {
+        Self { usual, cost, rare_cost: 0.0 }
+    }
 }
 
 /// A family of gain controls that differ in their constants only.
@@ -120,6 +129,12 @@ pub trait Law: std::fmt::Debug + Send + Sync {
     /// What each constant usually is, for devices that share one published implementation; empty for other laws.
     fn habits(&self) -> &[Habit] {
         &[]
+    }
+
+    /// Whether a target that is a little off makes the gain drift without end: then drift has to be held small whatever the
+    /// constants are.
+    fn may_drift(&self) -> bool {
+        false
     }
 
     /// Starts the law with one value per parameter; values outside their ranges are clamped.
@@ -157,6 +172,12 @@ pub trait Listened: std::fmt::Debug + Send + Sync {
     ///
     /// Shape: one gain for each `hop_samples` of the recording; the last block may be shorter.
     fn inverse_blocks(&self, values: &[f64], hop_samples: usize) -> Vec<f32>;
+
+    /// Whether a device with these constants can have made the recording at all.
+    fn is_possible(&self, values: &[f64]) -> bool {
+        let _ = values;
+        true
+    }
 
     /// Times, in seconds, at which the output touches a ceiling: there the gain can have fallen to anything.
     fn contacts_s(&self, values: &[f64]) -> Vec<f64> {
@@ -312,7 +333,7 @@ pub fn searched() -> Vec<Arc<dyn Law>> {
 }
 
 /// Names of the families in [`searched`].
-const SEARCHED: [&str; 9] = [
+const SEARCHED: [&str; 10] = [
     "compressor",
     "compressor-peak",
     "compressor-gain-db",
@@ -322,6 +343,7 @@ const SEARCHED: [&str; 9] = [
     "limiter",
     "agc1-fixed",
     "agc1-adaptive",
+    "agc1-analog",
 ];
 
 /// Which way a law runs.

@@ -24,6 +24,7 @@
 //! hears goes through `|X_k|^2`: one prediction of `g_k` from its last move, corrected while it is off by more than
 //! [`ACCEPTED_STEP`], undoes it. Frames at the 28000 ceiling are undone as if they had not been turned down.
 
+use super::band_edge::MeanSpectrum;
 use super::block_means::BlockMeans;
 use super::{GainControl, Habit, Law, Listened, Parameter, Scale};
 use realfft::num_complex::Complex;
@@ -78,7 +79,7 @@ const ESTIMATOR: [f32; 21] = [
     2.50391, 2.60144, 2.69551, 2.78647, 2.87458, 2.96015, 3.04333, 3.12431, 3.20326,
 ];
 
-const PARAMETERS: [Parameter; 5] = [
+const PARAMETERS: [Parameter; 6] = [
     Parameter {
         name: "level_db",
         unit: "dB",
@@ -124,20 +125,36 @@ const PARAMETERS: [Parameter; 5] = [
         scale: Scale::Integer,
         meaning: "length of a frame; the documentation advises 20 ms",
     },
+    Parameter {
+        name: "device_rate_hz",
+        unit: "Hz",
+        low: 8_000.0,
+        high: 48_000.0,
+        default: 48_000.0,
+        scale: Scale::Log,
+        meaning: "rate at which the device ran: the nearest of 8, 16, 32 and 48 kHz counts, at most the recording's own",
+    },
 ];
+
+/// Rates that devices run at, in Hz.
+const DEVICE_RATES_HZ: [f64; 4] = [8_000.0, 16_000.0, 32_000.0, 48_000.0];
 
 /// Applications set round numbers of 16-bit units (the library has 8000), and leave the rest as the library has it.
-const HABITS: [Habit; 5] = [
-    Habit { usual: &LEVELS_DB, cost: 40.0 },
-    Habit { usual: &[29.54], cost: 20.0 },
-    Habit { usual: &[12.0], cost: 40.0 },
-    Habit { usual: &[40.0], cost: 40.0 },
-    Habit { usual: &[20.0, 10.0], cost: 60.0 },
+const HABITS: [Habit; 6] = [
+    Habit { usual: &LEVELS_DB, cost: 40.0, rare_cost: RARE_COST },
+    Habit::any_of(&[29.54], 20.0),
+    Habit::any_of(&[12.0], 40.0),
+    Habit::any_of(&[40.0], 40.0),
+    Habit { usual: &[20.0, 10.0], cost: 60.0, rare_cost: RARE_COST },
+    Habit::any_of(&[48_000.0, 32_000.0, 16_000.0], 0.0),
 ];
 
-/// 2, 4, 6, 8, 10, 12, 16, 20, 24, 28, 30 and 32 thousand of 32768, in dB.
+/// What an application costs that changes the library's target or the frame of its manual, in points of misfit.
+const RARE_COST: f64 = 30.0;
+
+/// The library's 8 thousand of 32768, in dB, then 2, 4, 6, 10, 12, 16, 20, 24, 28, 30 and 32 thousand.
 const LEVELS_DB: [f64; 12] =
-    [-24.288, -18.268, -14.746, -12.247, -10.309, -8.725, -6.227, -4.288, -2.705, -1.366, -0.767, -0.206];
+    [-12.247, -24.288, -18.268, -14.746, -10.309, -8.725, -6.227, -4.288, -2.705, -1.366, -0.767, -0.206];
 
 /// The gain control of the Speex preprocessor.
 #[derive(Debug, Clone, Copy, Default)]
@@ -161,9 +178,9 @@ impl Law for Speex {
     }
 
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
-        let frame_len = frame_len(value(values, FRAME_MS), sample_rate_hz);
-        let settings = Settings::new(values, frame_len, sample_rate_hz);
-        Box::new(Running::new(settings, frame_len, sample_rate_hz))
+        let rates = Rates::new(values, sample_rate_hz);
+        let settings = Settings::new(values, rates.recording_len, sample_rate_hz);
+        Box::new(Running::new(settings, rates))
     }
 
     fn listen(&self, recorded: &[f32], sample_rate_hz: f64) -> Option<Arc<dyn Listened>> {
@@ -171,8 +188,36 @@ impl Law for Speex {
     }
 }
 
-/// Index of the frame's length among the parameters.
+/// Indices of the frame's length and the device's rate among the parameters.
 const FRAME_MS: usize = 4;
+const DEVICE_RATE_HZ: usize = 5;
+
+/// The rates of the device and of its recording, in Hz, and the samples that either takes in a frame.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    device_hz: f64,
+    device_len: usize,
+    recording_len: usize,
+}
+
+impl Rates {
+    fn new(values: &[f64], sample_rate_hz: f64) -> Self {
+        let frame_ms = value(values, FRAME_MS);
+        let device_hz = DEVICE_RATES_HZ[device_rate_index(values)].min(sample_rate_hz);
+        let recording_len = frame_len(frame_ms, sample_rate_hz);
+        let device_len = (recording_len as f64 * device_hz / sample_rate_hz).round() as usize;
+        Self { device_hz, device_len: device_len.clamp(BANDS_LEN, recording_len), recording_len }
+    }
+}
+
+/// Index of the device's rate among [`DEVICE_RATES_HZ`].
+fn device_rate_index(values: &[f64]) -> usize {
+    let asked = f64::from(value(values, DEVICE_RATE_HZ));
+    let distance = |hz: f64| (hz / asked).ln().abs();
+    let nearest = (0..DEVICE_RATES_HZ.len())
+        .min_by(|&a, &b| distance(DEVICE_RATES_HZ[a]).total_cmp(&distance(DEVICE_RATES_HZ[b])));
+    nearest.unwrap_or(DEVICE_RATES_HZ.len() - 1)
+}
 
 /// The value of a parameter, clamped; the default where it is missing or not finite.
 fn value(values: &[f64], i: usize) -> f32 {
@@ -493,14 +538,16 @@ struct Running {
 }
 
 impl Running {
-    fn new(settings: Settings, frame_len: usize, sample_rate_hz: f64) -> Self {
+    fn new(settings: Settings, rates: Rates) -> Self {
+        let Rates { device_hz, device_len, recording_len: frame_len } = rates;
         let fft = RealFftPlanner::new().plan_fft_forward(2 * frame_len);
         let leveller = Leveller::new();
-        let loudness_weight = (0..frame_len)
+        // A slower device has the lower bins of the same spectrum.
+        let loudness_weight = (0..device_len)
             .map(|i| {
-                let hz = i as f64 * 0.5 * sample_rate_hz / frame_len as f64;
+                let hz = i as f64 * 0.5 * device_hz / device_len as f64;
                 let weight = 0.35 - 0.35 * hz / 16_000.0 + 0.73 * (-0.5 * (hz - 3800.0).powi(2) / 9e5).exp();
-                let used = if i < 2 { 0.0 } else { 2.0 * frame_len as f64 };
+                let used = if i < 2 { 0.0 } else { 2.0 * device_len as f64 };
                 (used * weight.max(0.01).powi(2)) as f32
             })
             .collect();
@@ -509,7 +556,7 @@ impl Running {
             frame_len,
             window: window(2 * frame_len),
             loudness_weight,
-            speech: Speech::new(frame_len, Bands::new(frame_len, sample_rate_hz)),
+            speech: Speech::new(device_len, Bands::new(device_len, device_hz)),
             last: LastFrame { before: leveller.clone(), probability: 0.0, warm: false, step: 1.0 },
             leveller,
             input: vec![0.0; 3 * frame_len],
@@ -521,7 +568,7 @@ impl Running {
             windowed: fft.make_input_vec(),
             spectrum: fft.make_output_vec(),
             scratch: fft.make_scratch_vec(),
-            power: vec![0.0; frame_len],
+            power: vec![0.0; device_len],
             fft,
         }
     }
@@ -676,32 +723,43 @@ fn window(len: usize) -> Vec<f32> {
         .collect()
 }
 
-/// What the law hears of a recording, for each length of frame once it is asked for.
+/// What the law hears of a recording, for each length of frame and rate of the device once they are asked for.
 #[derive(Debug)]
 struct Recording {
     recorded: Vec<f32>,
     sample_rate_hz: f64,
-    /// From the shortest frame to the longest, in steps of 1 ms.
-    by_frame_ms: Vec<OnceLock<Frames>>,
+    /// Which of the device's rates the recording allows.
+    is_possible: [bool; DEVICE_RATES_HZ.len()],
+    /// From the shortest frame to the longest, in steps of 1 ms; within, the device's rates.
+    by_frame_ms: Vec<[OnceLock<Frames>; DEVICE_RATES_HZ.len()]>,
 }
 
 impl Recording {
     fn new(recorded: &[f32], sample_rate_hz: f64) -> Self {
         let lengths = (PARAMETERS[FRAME_MS].high - PARAMETERS[FRAME_MS].low) as usize + 1;
+        let spectrum = MeanSpectrum::new(recorded, sample_rate_hz);
         Self {
             recorded: recorded.to_vec(),
             sample_rate_hz,
-            by_frame_ms: std::iter::repeat_with(OnceLock::new).take(lengths).collect(),
+            // A codec may end a recording at any frequency; a device that is slower than the recording must.
+            is_possible: DEVICE_RATES_HZ
+                .map(|rate| rate == DEVICE_RATES_HZ[DEVICE_RATES_HZ.len() - 1] || spectrum.ends_at(0.5 * rate)),
+            by_frame_ms: std::iter::repeat_with(Default::default).take(lengths).collect(),
         }
     }
 }
 
 impl Listened for Recording {
+    fn is_possible(&self, values: &[f64]) -> bool {
+        self.is_possible[device_rate_index(values)]
+    }
+
     fn inverse_blocks(&self, values: &[f64], hop_samples: usize) -> Vec<f32> {
         let frame_ms = value(values, FRAME_MS).round();
-        let frame_len = frame_len(frame_ms, self.sample_rate_hz);
-        let frames = self.by_frame_ms[frame_ms as usize - PARAMETERS[FRAME_MS].low as usize]
-            .get_or_init(|| Frames::listen(&self.recorded, frame_len, self.sample_rate_hz));
+        let rates = Rates::new(values, self.sample_rate_hz);
+        let frame_len = rates.recording_len;
+        let frames = self.by_frame_ms[frame_ms as usize - PARAMETERS[FRAME_MS].low as usize][device_rate_index(values)]
+            .get_or_init(|| Frames::listen(&self.recorded, rates, self.sample_rate_hz));
         let mut coarse = Coarse::new(Settings::new(values, frame_len, self.sample_rate_hz), frames);
         let piece_samples = frame_len as f64 / FADE_PIECES as f64;
         let mut means = BlockMeans::new(piece_samples, hop_samples, self.recorded.len());
@@ -789,9 +847,10 @@ struct Frames {
 }
 
 impl Frames {
-    fn listen(recorded: &[f32], frame_len: usize, sample_rate_hz: f64) -> Self {
+    fn listen(recorded: &[f32], rates: Rates, sample_rate_hz: f64) -> Self {
+        let frame_len = rates.recording_len;
         let settings = Settings::new(&[], frame_len, sample_rate_hz);
-        let mut running = Running::new(settings, frame_len, sample_rate_hz);
+        let mut running = Running::new(settings, rates);
         let few = FewBins::new(&running.speech.bands);
         let frames_len = recorded.len().div_ceil(frame_len) + 1;
         let mut heard = Vec::with_capacity(frames_len);

@@ -368,10 +368,10 @@ pub fn is_usual(law: &dyn Law, values: &[f64]) -> bool {
 /// Published devices, of each law, that `scout` hands on to the whole recording.
 const SCOUTED_DEVICES: usize = 6;
 
-/// The published device, with usual constants only, that suits the recording best. All are tried on `scout`, a beginning
-/// of the recording, the best of each law on the whole.
+/// The published devices, with usual constants only, that suit the recording best, best first. All are tried on `scout`, a
+/// beginning of the recording, the best of each law on the whole.
 #[must_use]
-pub fn published(weighing: &Weighing, scout: &Weighing, config: &FitConfig) -> Option<Candidate> {
+pub fn published(weighing: &Weighing, scout: &Weighing, config: &FitConfig) -> Vec<Candidate> {
     let mut devices = Vec::new();
     for (law_index, law) in config.laws.iter().enumerate() {
         let law = law.as_ref();
@@ -381,14 +381,36 @@ pub fn published(weighing: &Weighing, scout: &Weighing, config: &FitConfig) -> O
         scouted.sort_by(|a, b| a.1.total_cmp(&b.1));
         devices.extend(scouted.into_iter().take(SCOUTED_DEVICES).map(|(position, _)| (law_index, position)));
     }
-    let scored = map_all(&devices, |(law_index, position)| {
+    let mut scored = map_all(&devices, |(law_index, position)| {
         weighing.score(config.laws[*law_index].as_ref(), *law_index, position)
     });
-    scored.into_iter().min_by(|a, b| a.loss.total_cmp(&b.loss))
+    scored.sort_by(|a, b| a.loss.total_cmp(&b.loss));
+    scored
 }
 
 /// Devices of one law that can be tried one by one.
 const MOST_DEVICES: usize = 400;
+
+/// Points of misfit within which two devices explain a recording as well: of right ones, the next that put another gain in
+/// lay 100 to 1200 points behind; where that was 21, the wrong one led.
+const RIVAL_POINTS: f64 = 60.0;
+/// Share of its movement from which a gain is another.
+const RIVAL_SHARE: f64 = 0.5;
+
+/// Whether another published device explains the recording as well, with another gain.
+#[must_use]
+pub fn has_rival(best: &Candidate, published: &[Candidate]) -> bool {
+    let deviation = |gain_db: &mut dyn Iterator<Item = f32>| {
+        let gain_db = gain_db.collect::<Vec<_>>();
+        let centre = mean(&gain_db);
+        gain_db.iter().map(|&g| (f64::from(g) - centre).powi(2)).sum::<f64>().sqrt()
+    };
+    let movement = deviation(&mut best.gain_db.iter().copied());
+    published.iter().filter(|device| device.loss < best.loss + RIVAL_POINTS).any(|device| {
+        let difference = device.gain_db.iter().zip(&best.gain_db).map(|(a, b)| a - b);
+        deviation(&mut difference.into_iter()) > RIVAL_SHARE * movement
+    })
+}
 
 /// Every combination of usual constants, in the unit cube; none for laws of which some constants may be anything, or that
 /// have too many.

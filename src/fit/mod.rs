@@ -258,7 +258,13 @@ impl Weighing {
         let values = values_at(law.parameters(), position);
         if self.listened(law).is_some_and(|listened| !listened.is_possible(&values)) {
             let loss_by_note = vec![IMPOSSIBLE as f32; self.evidence.note_len()];
-            return Candidate { law_index, values, loss: IMPOSSIBLE, loss_by_note, gain_db: vec![0.0; self.frame_len()] };
+            return Candidate {
+                law_index,
+                values,
+                loss: IMPOSSIBLE,
+                loss_by_note,
+                gain_db: vec![0.0; self.frame_len()],
+            };
         }
         let gain_db = self.frame_gain_db(law, &values, true);
         self.weigh_law(law, law_index, values, gain_db)
@@ -273,8 +279,8 @@ impl Weighing {
         if !law.habits().is_empty() {
             // A published device with its published constants may drift as it does: nothing was chosen so that it would.
             let chosen = if is_usual(law, &candidate.values) { 0.0 } else { (unusual / FREE_FROM).min(1.0) };
-            let free = if law.may_drift() { self.range_loss(&candidate.gain_db) - self.runaway_loss(&candidate.gain_db) } else { self.range_loss(&candidate.gain_db) };
-            candidate.loss -= (1.0 - chosen) * free;
+            let held = if law.may_drift() { self.runaway_loss(&candidate.gain_db) } else { 0.0 };
+            candidate.loss -= (1.0 - chosen) * (self.range_loss(&candidate.gain_db) - held);
         }
         candidate
     }
@@ -397,16 +403,19 @@ const RIVAL_POINTS: f64 = 60.0;
 /// Share of its movement from which a gain is another.
 const RIVAL_SHARE: f64 = 0.5;
 
-/// Whether another published device explains the recording as well, with another gain.
+/// Whether another published device, no rarer, explains the recording as well, with another gain.
 #[must_use]
-pub fn has_rival(best: &Candidate, published: &[Candidate]) -> bool {
+pub fn has_rival(best: &Candidate, published: &[Candidate], laws: &[Arc<dyn Law>]) -> bool {
+    let rarity = |device: &Candidate| cost_of_unusual(laws[device.law_index].as_ref(), &device.values);
+    let commonness = rarity(best) + 1.0;
     let deviation = |gain_db: &mut dyn Iterator<Item = f32>| {
         let gain_db = gain_db.collect::<Vec<_>>();
         let centre = mean(&gain_db);
         gain_db.iter().map(|&g| (f64::from(g) - centre).powi(2)).sum::<f64>().sqrt()
     };
     let movement = deviation(&mut best.gain_db.iter().copied());
-    published.iter().filter(|device| device.loss < best.loss + RIVAL_POINTS).any(|device| {
+    let is_close = |device: &&Candidate| device.loss < best.loss + RIVAL_POINTS && rarity(device) <= commonness;
+    published.iter().filter(is_close).any(|device| {
         let difference = device.gain_db.iter().zip(&best.gain_db).map(|(a, b)| a - b);
         deviation(&mut difference.into_iter()) > RIVAL_SHARE * movement
     })

@@ -742,9 +742,8 @@ impl Recording {
             recorded: recorded.to_vec(),
             sample_rate_hz,
             // A codec may end a recording at any frequency; a device that is slower than the recording must.
-            is_possible: DEVICE_RATES_HZ.map(|rate| {
-                rate == DEVICE_RATES_HZ[DEVICE_RATES_HZ.len() - 1] || spectrum.ends_at(0.5 * rate)
-            }),
+            is_possible: DEVICE_RATES_HZ
+                .map(|rate| rate == DEVICE_RATES_HZ[DEVICE_RATES_HZ.len() - 1] || spectrum.ends_at(0.5 * rate)),
             by_frame_ms: std::iter::repeat_with(Default::default).take(lengths).collect(),
         }
     }

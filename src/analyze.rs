@@ -229,13 +229,16 @@ fn tell(
         // Nothing was chosen, so there is no choice whose luck the resamples would have to allow for.
         weight.p_value = weight.p_value.min(alone(&candidates[0]).p_value);
         weight.is_published = true;
-    } else if !is_found(&candidates[0], &weight)
-        && let Some(published) = fit::published(weighing, scout, &config.fit)
-        && published.loss < candidates[0].loss
-    {
-        let published_weight = alone(&published);
-        if is_found(&published, &published_weight) {
-            (best, weight, candidates) = (published.clone(), published_weight, vec![published]);
+        weight.has_rival =
+            fit::has_rival(&candidates[0], &fit::published(weighing, scout, &config.fit), &config.fit.laws);
+    } else if !is_found(&candidates[0], &weight) {
+        let published = fit::published(weighing, scout, &config.fit);
+        if let Some(first) = published.first().filter(|first| first.loss < candidates[0].loss) {
+            let first_weight =
+                Weight { has_rival: fit::has_rival(first, &published, &config.fit.laws), ..alone(first) };
+            if is_found(first, &first_weight) {
+                (best, weight, candidates) = (first.clone(), first_weight, vec![first.clone()]);
+            }
         }
     }
     if !observer.progress(Stage::Verdict, 0.5) {

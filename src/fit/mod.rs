@@ -293,7 +293,7 @@ impl Weighing {
     }
 
     fn impossible(&self, law_index: usize, values: Vec<f64>) -> Candidate {
-        let loss_by_note = vec![0.0; self.evidence.note_len()];
+        let loss_by_note = vec![IMPOSSIBLE as f32; self.evidence.note_len()];
         Candidate { law_index, values, loss: IMPOSSIBLE, loss_by_note, gain_db: vec![0.0; self.frame_len()] }
     }
 
@@ -315,12 +315,8 @@ impl Weighing {
         if !law.habits().is_empty() {
             // A published device with its published constants may drift as it does: nothing was chosen so that it would.
             let chosen = if is_usual(law, &candidate.values) { 0.0 } else { (unusual / FREE_FROM).min(1.0) };
-            let free = if law.may_drift() {
-                self.range_loss(&candidate.gain_db) - self.runaway_loss(&candidate.gain_db)
-            } else {
-                self.range_loss(&candidate.gain_db)
-            };
-            candidate.loss -= (1.0 - chosen) * free;
+            let held = if law.may_drift() { self.runaway_loss(&candidate.gain_db) } else { 0.0 };
+            candidate.loss -= (1.0 - chosen) * (self.range_loss(&candidate.gain_db) - held);
         }
         candidate
     }
@@ -414,10 +410,10 @@ pub fn is_usual(law: &dyn Law, values: &[f64]) -> bool {
 /// Published devices, of each law, that `scout` hands on to the whole recording.
 const SCOUTED_DEVICES: usize = 6;
 
-/// The published device, with usual constants only, that suits the recording best. All are tried on `scout`, a beginning
-/// of the recording, the best of each law on the whole.
+/// The published devices, with usual constants only, that suit the recording best, best first. All are tried on `scout`, a
+/// beginning of the recording, the best of each law on the whole.
 #[must_use]
-pub fn published(weighing: &Weighing, scout: &Weighing, config: &FitConfig) -> Option<Candidate> {
+pub fn published(weighing: &Weighing, scout: &Weighing, config: &FitConfig) -> Vec<Candidate> {
     let mut devices = Vec::new();
     for (law_index, law) in config.laws.iter().enumerate() {
         let law = law.as_ref();
@@ -427,14 +423,39 @@ pub fn published(weighing: &Weighing, scout: &Weighing, config: &FitConfig) -> O
         scouted.sort_by(|a, b| a.1.total_cmp(&b.1));
         devices.extend(scouted.into_iter().take(SCOUTED_DEVICES).map(|(position, _)| (law_index, position)));
     }
-    let scored = map_all(&devices, |(law_index, position)| {
+    let mut scored = map_all(&devices, |(law_index, position)| {
         weighing.score(config.laws[*law_index].as_ref(), *law_index, position)
     });
-    scored.into_iter().min_by(|a, b| a.loss.total_cmp(&b.loss))
+    scored.sort_by(|a, b| a.loss.total_cmp(&b.loss));
+    scored
 }
 
 /// Devices of one law that can be tried one by one.
 const MOST_DEVICES: usize = 400;
+
+/// Points of misfit within which two devices explain a recording as well: of right ones, the next that put another gain in
+/// lay 100 to 1200 points behind; where that was 21, the wrong one led.
+const RIVAL_POINTS: f64 = 60.0;
+/// Share of its movement from which a gain is another.
+const RIVAL_SHARE: f64 = 0.5;
+
+/// Whether another published device, no rarer, explains the recording as well, with another gain.
+#[must_use]
+pub fn has_rival(best: &Candidate, published: &[Candidate], laws: &[Arc<dyn Law>]) -> bool {
+    let rarity = |device: &Candidate| cost_of_unusual(laws[device.law_index].as_ref(), &device.values);
+    let commonness = rarity(best) + 1.0;
+    let deviation = |gain_db: &mut dyn Iterator<Item = f32>| {
+        let gain_db = gain_db.collect::<Vec<_>>();
+        let centre = mean(&gain_db);
+        gain_db.iter().map(|&g| (f64::from(g) - centre).powi(2)).sum::<f64>().sqrt()
+    };
+    let movement = deviation(&mut best.gain_db.iter().copied());
+    let is_close = |device: &&Candidate| device.loss < best.loss + RIVAL_POINTS && rarity(device) <= commonness;
+    published.iter().filter(is_close).any(|device| {
+        let difference = device.gain_db.iter().zip(&best.gain_db).map(|(a, b)| a - b);
+        deviation(&mut difference.into_iter()) > RIVAL_SHARE * movement
+    })
+}
 
 /// Every combination of usual constants, in the unit cube; none for laws of which some constants may be anything, or that
 /// have too many.

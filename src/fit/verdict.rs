@@ -67,6 +67,8 @@ pub struct Weight {
     pub picks: Vec<usize>,
     /// Whether it is a published device with its usual constants: there was next to nothing to choose.
     pub is_published: bool,
+    /// Whether another published device explains the recording as well, with another gain.
+    pub has_rival: bool,
     /// Whether landings were estimated: with their freedom, the steps have to speak for themselves.
     pub has_landings: bool,
 }
@@ -100,6 +102,7 @@ pub fn weigh(weighing: &Weighing, candidates: &[Candidate], config: &VerdictConf
         step_slope: weighing.step_slope(&best.gain_db),
         picks,
         is_published: false,
+        has_rival: false,
         has_landings: false,
     }
 }
@@ -131,6 +134,9 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     let steps_agree = weight.step_slope.map(|(slope, error)| agrees(slope, error) || (is_convincing && slope > -error));
     let moves = movement_db >= config.min_movement_db;
     match (notes_agree && moves, steps_agree) {
+        (true, _) if weight.has_rival => {
+            undecided("two kinds of gain control explain the decays equally well, and their gains differ")
+        }
         (true, Some(true)) => Verdict::Agc,
         (true, Some(false)) => {
             undecided("the decays suggest a gain control, but the sounding partials do not dip with it at new notes")

@@ -181,7 +181,7 @@ fn known_constants_undo_speex_up_to_a_sudden_strike() {
             (of(0, until), sudden.map(|i| of(i, truth.len())))
         };
         let (before_db, after_db) = error_db(0.0);
-        println!("speex-{strength}: {before_db:.4} dB until {} ms, {after_db:?} dB behind", until);
+        println!("speex-{strength}: {before_db:.4} dB until {until} ms, {after_db:?} dB behind");
         worst_before_db = worst_before_db.max(before_db);
         behind_db.extend(after_db);
         // Planted fault: a level that is wrong by 3 dB.

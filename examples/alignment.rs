@@ -7,8 +7,8 @@
 //! `CASES` is a folder as for the `accuracy` example. A trial takes one case's phone, starts phone and microphone up to 120 s
 //! apart, lets the phone's clock drift by up to 200 ppm, puts an equalisation and a room on the phone, and noise of 10 to 40 dB
 //! SNR. What the earlier recording holds before the music is its room's noise, in half of the trials another piece first.
-//! `--wav` writes the trials' recordings for other tools; `--others` takes what those found
-//! (`examples/alignment_tools.py`) into the table.
+//! `--wav` writes the trials' recordings for other tools. `--others` takes what those found (`examples/alignment_tools.py`),
+//! does the same trials, and writes only the section that has all of them side by side.
 //!
 //! The null trials pair every phone with another performance.
 
@@ -260,7 +260,14 @@ fn table_row(name: &str, rows: &[&Row]) -> String {
 }
 
 /// What other tools found: `tool,trial,offset_s,seconds`; an empty offset is a failure.
-fn others_table(path: &Path, rows: &[Row]) -> Result<String, Failure> {
+struct Found {
+    tool: String,
+    trial: u64,
+    offset_s: Option<f64>,
+    seconds: f64,
+}
+
+fn others_found(path: &Path) -> Result<Vec<Found>, Failure> {
     let text = std::fs::read_to_string(path)?;
     let found = text
         .lines()
@@ -268,14 +275,19 @@ fn others_table(path: &Path, rows: &[Row]) -> Result<String, Failure> {
         .filter_map(|line| {
             let mut fields = line.split(',');
             let (tool, trial) = (fields.next()?.to_owned(), fields.next()?.parse::<u64>().ok()?);
-            Some((tool, trial, fields.next()?.parse::<f64>().ok(), fields.next()?.parse::<f64>().ok()?))
+            Some(Found { tool, trial, offset_s: fields.next()?.parse().ok(), seconds: fields.next()?.parse().ok()? })
         })
         .collect::<Vec<_>>();
-    let mut trials = found.iter().map(|f| f.1).collect::<Vec<_>>();
-    trials.sort_unstable();
-    trials.dedup();
-    let mut tools = found.iter().map(|f| f.0.clone()).collect::<Vec<_>>();
-    tools.sort();
+    if found.is_empty() {
+        return Err(format!("{}: no line of tool,trial,offset_s,seconds", path.display()).into());
+    }
+    Ok(found)
+}
+
+/// Every tool on the trials that the other tools did.
+fn others_table(found: &[Found], rows: &[Row]) -> String {
+    let mut tools = found.iter().map(|f| f.tool.as_str()).collect::<Vec<_>>();
+    tools.sort_unstable();
     tools.dedup();
     let mut out = String::from(
         "| tool | trials | within 1 ms | within 10 ms | within 50 ms | median error, ms | drift | median time, s |\n|---|---|---|---|---|---|---|---|\n",
@@ -293,22 +305,21 @@ fn others_table(path: &Path, rows: &[Row]) -> Result<String, Failure> {
             quantile(seconds, 0.5)
         );
     };
-    let mine = rows.iter().filter(|r| trials.contains(&r.index)).collect::<Vec<_>>();
-    let errors = mine.iter().map(|r| r.offset_error_s() * 1e3).collect::<Vec<_>>();
-    row("agcfix align", &errors, "yes", &mine.iter().map(|r| r.seconds).collect::<Vec<_>>());
+    let errors = rows.iter().map(|r| r.offset_error_s() * 1e3).collect::<Vec<_>>();
+    row("agcfix align", &errors, "yes", &rows.iter().map(|r| r.seconds).collect::<Vec<_>>());
     for tool in tools {
-        let of_tool = found.iter().filter(|f| f.0 == tool).collect::<Vec<_>>();
-        let error = |trial: u64, offset_s: Option<f64>| {
-            let truth = rows.iter().find(|r| r.index == trial).map(|r| r.middle_offset_s);
-            truth.zip(offset_s).map_or(f64::INFINITY, |(truth, found)| (found - truth).abs() * 1e3)
+        let of_tool = found.iter().filter(|f| f.tool == tool).collect::<Vec<_>>();
+        let error = |found: &Found| {
+            let truth = rows.iter().find(|r| r.index == found.trial).map(|r| r.middle_offset_s);
+            truth.zip(found.offset_s).map_or(f64::INFINITY, |(truth, found)| (found - truth).abs() * 1e3)
         };
-        let errors = of_tool.iter().map(|f| error(f.1, f.2)).collect::<Vec<_>>();
-        row(&tool, &errors, "no", &of_tool.iter().map(|f| f.3).collect::<Vec<_>>());
+        let errors = of_tool.iter().map(|f| error(f)).collect::<Vec<_>>();
+        row(tool, &errors, "no", &of_tool.iter().map(|f| f.seconds).collect::<Vec<_>>());
     }
-    Ok(out)
+    out
 }
 
-fn report(rows: &[Row], null: (usize, usize, f64), others: Option<String>) -> String {
+fn report(rows: &[Row], null: (usize, usize, f64)) -> String {
     let all = rows.iter().collect::<Vec<_>>();
     let mut out = String::from(
         "# Alignment\n\nWritten by `cargo run --release --example alignment -- CASES --write docs/alignment.md`; not typed.\n\n\
@@ -336,15 +347,20 @@ fn report(rows: &[Row], null: (usize, usize, f64), others: Option<String>) -> St
         100.0 * quantile(&rows.iter().map(|r| r.found.as_ref().map_or(0.0, |a| a.confidence)).collect::<Vec<_>>(), 0.0),
         quantile(&seconds, 0.5),
     );
-    if let Some(others) = others {
-        out.push_str(
-            "\n## Beside other tools\n\nThe same trials (written with `--wav`, run by `examples/alignment_tools.py`). The error is that of the \
-             offset alone, at the\nphone's first sample; the other tools tell no drift, so the offset that is meant is the one at the music's middle: \
-             theirs\nis scored against that.\n\n",
-        );
-        out.push_str(&others);
-    }
     out
+}
+
+/// Heading of what other tools found.
+const BESIDE: &str = "## Beside other tools";
+
+/// The section with the other tools, in the place of the one that a document had.
+fn with_others(document: &str, table: &str) -> String {
+    let before = document.split(BESIDE).next().unwrap_or_default().trim_end();
+    format!(
+        "{before}\n\n{BESIDE}\n\nThe first of the same trials (written with `--wav`, run by `examples/alignment_tools.py`, put here with `--others`). \
+         The error is\nthat of the offset alone, at the phone's first sample; the other tools tell no drift, so the offset that is meant is \
+         the one at the\nmusic's middle: theirs is scored against that. Times are by the clock of one busy machine.\n\n{table}"
+    )
 }
 
 /// Makes a trial, writes it where that is wanted, and aligns it.
@@ -389,6 +405,35 @@ fn tried(cases: &[Case], index: u64, config: &AlignConfig, wav_to: Option<&Path>
     Ok(row)
 }
 
+/// Those trials, several at a time, in their order.
+fn all_tried(
+    cases: &[Case],
+    indices: &[u64],
+    config: &AlignConfig,
+    wav_to: Option<&Path>,
+) -> Result<Vec<Row>, Failure> {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let rows = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        let workers = (0..4)
+            .map(|_| {
+                scope.spawn(|| -> Result<(), String> {
+                    loop {
+                        let place = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        let Some(index) = indices.get(place) else { return Ok(()) };
+                        let row = tried(cases, *index, config, wav_to).map_err(|e| e.to_string())?;
+                        rows.lock().map_err(|e| e.to_string())?.push(row);
+                    }
+                })
+            })
+            .collect::<Vec<_>>();
+        workers.into_iter().try_for_each(|w| w.join().map_err(|_| "a worker stopped".to_owned())?)
+    })?;
+    let mut rows = rows.into_inner().map_err(|e| e.to_string())?;
+    rows.sort_by_key(|row| row.index);
+    Ok(rows)
+}
+
 /// A value after its option, both taken out.
 fn option(arguments: &mut Vec<String>, name: &str) -> Option<String> {
     let k = arguments.iter().position(|a| a == name)?;
@@ -415,27 +460,22 @@ fn main() -> Result<(), Failure> {
         return Err(format!("{}: no cases in it; give the folder that holds them", folder.display()).into());
     }
     let config = AlignConfig::default();
-    let next = std::sync::atomic::AtomicU64::new(first);
-    let rows = std::sync::Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        let workers = (0..4)
-            .map(|_| {
-                scope.spawn(|| -> Result<(), String> {
-                    loop {
-                        let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        if index >= first + trials {
-                            return Ok(());
-                        }
-                        let row = tried(&cases, index, &config, wav_to.as_deref()).map_err(|e| e.to_string())?;
-                        rows.lock().map_err(|e| e.to_string())?.push(row);
-                    }
-                })
-            })
-            .collect::<Vec<_>>();
-        workers.into_iter().try_for_each(|w| w.join().map_err(|_| "a worker stopped".to_owned())?)
-    })?;
-    let mut rows = rows.into_inner().map_err(|e| e.to_string())?;
-    rows.sort_by_key(|row| row.index);
+    let found = others.as_deref().map(others_found).transpose()?;
+    let indices = match &found {
+        // A set in order: every trial once.
+        Some(found) => found.iter().map(|f| f.trial).collect::<std::collections::BTreeSet<_>>().into_iter().collect(),
+        None => (first..first + trials).collect::<Vec<_>>(),
+    };
+    let rows = all_tried(&cases, &indices, &config, wav_to.as_deref())?;
+    if let Some(found) = &found {
+        let table = others_table(found, &rows);
+        println!("\n{table}");
+        if let Some(path) = write_to {
+            let document = std::fs::read_to_string(&path)?;
+            std::fs::write(&path, with_others(&document, &table))?;
+        }
+        return Ok(());
+    }
     let unlimited = AlignConfig { min_agreeing: 0, min_confidence: 0.0, ..config.clone() };
     let (mut refused, mut tried, mut most) = (0, 0, 0f64);
     for (k, case) in cases.iter().enumerate() {
@@ -447,11 +487,13 @@ fn main() -> Result<(), Failure> {
             most = most.max(a.confidence);
         }
     }
-    let others = others.map(|path| others_table(&path, &rows)).transpose()?;
-    let text = report(&rows, (refused, tried, most), others);
+    let text = report(&rows, (refused, tried, most));
     println!("\n{text}");
     if let Some(path) = write_to {
-        std::fs::write(&path, text)?;
+        // What the other tools found stays.
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        let beside = before.find(BESIDE).map_or(String::new(), |at| format!("\n{}", &before[at..]));
+        std::fs::write(&path, text + &beside)?;
     }
     Ok(())
 }

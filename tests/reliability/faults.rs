@@ -1,7 +1,7 @@
 //! Faults of the system and of the person at the keyboard, one test a scenario.
 
 use super::make::{fmt, plain, tone, wav};
-use super::{Desk, Ended, os, written};
+use super::{Desk, Ended, MAX_WAIT, os, written};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
@@ -339,6 +339,9 @@ fn a_limit_on_open_files_and_on_memory() {
 
 // ---- Signals --------------------------------------------------------------------------------------------------------
 
+/// Tries to catch the program in the middle of something: a busy machine misses many.
+const TRIES: usize = 30;
+
 /// A recording that takes a while to write: 40 s of eight channels, 61 MB.
 fn long_recording(desk: &Desk) {
     desk.put("long.wav", wav(&fmt(1, 8, 48_000, 16), &[0x11, 0x20].repeat(8 * 48_000 * 40)));
@@ -356,7 +359,7 @@ fn interrupted_at(desk: &Desk, words: &[&str], signal: &str) -> Option<Ended> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     let mut is_hit = false;
-    while start.elapsed() < Duration::from_secs(10) && child.try_wait().unwrap().is_none() {
+    while start.elapsed() < MAX_WAIT && child.try_wait().unwrap().is_none() {
         let is_writing = |path: &Path| {
             path.extension().is_some_and(|ending| ending == "part")
                 && path.metadata().is_ok_and(|found| found.len() > 0)
@@ -377,7 +380,7 @@ fn is_stopped_in_the_middle_by(signal: &str, signal_number: i32) {
     let desk = Desk::new();
     long_recording(&desk);
     let mut hits = 0;
-    for _ in 0..6 {
+    for _ in 0..TRIES {
         let Some(ended) = interrupted(&desk, signal) else { continue };
         if ended.code == Some(0) {
             // The renames had begun: then they are finished, and the file is whole.
@@ -416,7 +419,7 @@ fn a_kill_leaves_no_half_written_result() {
     // Nothing can tidy up after it; what stays has a name of its own and is not the result.
     let desk = Desk::new();
     long_recording(&desk);
-    for _ in 0..6 {
+    for _ in 0..TRIES {
         let Some(ended) = interrupted(&desk, "-KILL") else { continue };
         if ended.signal == Some(9) {
             assert!(!desk.at("out.wav").exists());
@@ -440,7 +443,7 @@ fn a_closing_terminal_that_is_to_be_ignored() {
 fn an_interrupt_in_the_middle_of_writing_a_simulation() {
     let desk = Desk::new();
     long_recording(&desk);
-    for _ in 0..6 {
+    for _ in 0..TRIES {
         let words = ["simulate", "long.wav", "--set", "bits.depth=16", "--bits", "32f", "-o", "out.wav"];
         let Some(ended) = interrupted_at(&desk, &words, "-INT") else { continue };
         if ended.signal == Some(2) {
@@ -460,7 +463,7 @@ fn an_interrupt_while_thinking() {
     let desk = Desk::new();
     long_recording(&desk);
     // A fast machine may be done before: then sooner.
-    for wait_ms in [400, 200, 100, 50, 25] {
+    for wait_ms in [400, 200, 100, 50, 25].repeat(TRIES / 5) {
         let mut command = desk.program_under(":");
         command.args(["restore", "long.wav", "--plot", "--force"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -69,6 +69,7 @@ fn what_is_no_piano_is_left_alone() {
         // An organ with a tremulant: a gain control of sorts, and no decay to tell it by.
         ("an organ", recorded(|t| (0.3 + 0.1 * (TAU * 6.0 * t).sin()) * harmonics(t, 261.6, 5))),
     ];
+    println!("{} sounds that are no piano", cases.len());
     for (name, file) in cases {
         let desk = Desk::new();
         desk.put("in.wav", &file);

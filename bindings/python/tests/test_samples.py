@@ -102,6 +102,19 @@ def test_soundfile_reads_what_was_written(tune, tmp_path):
     assert np.array_equal(recording.samples, stereo) and recording.duration_s == pytest.approx(6.0)
 
 
+def test_librosa_reads_what_was_written(tune, expected, tmp_path):
+    librosa = pytest.importorskip("librosa")
+    agcfix.write_wav(tmp_path / "l.wav", tune[0], tune[1], bits="32f")
+    samples, rate = librosa.load(tmp_path / "l.wav", sr=None, mono=False)
+    assert same(agcfix.analyze(samples, rate, law="compressor"), expected)
+
+
+def test_torch_tensors_are_taken(tune, expected):
+    torch = pytest.importorskip("torch")
+    tensor = torch.from_numpy(tune[0].copy()).requires_grad_()
+    assert same(agcfix.analyze(tensor[None, :], tune[1], law="compressor"), expected)
+
+
 @pytest.mark.parametrize(
     ("samples", "told"),
     [

@@ -366,7 +366,7 @@ fn comparison_headline(devices: &[DeviceReport]) -> String {
     match (devices, best) {
         ([one], _) => format!("{}: its volume moved by {} dB", one.name, number(one.gain_movement_db, 1)),
         (_, Some(best)) => format!(
-            "{} recordings; {} kept the dynamics best: its volume moved by {} dB",
+            "Of {} recordings the volume moved least in {}: by {} dB",
             devices.len(),
             best.name,
             number(best.gain_movement_db, 1)
@@ -386,45 +386,51 @@ fn comparison_story(devices: &[DeviceReport]) -> Vec<String> {
     ]
 }
 
+/// Two tables, each as wide as a page: what became of the dynamics, and what became of the sound and the clock.
 fn comparison_numbers(devices: &[DeviceReport]) -> String {
-    let header = [
+    let mut dynamics_header = vec![
         "recording",
         "volume moved, dB rms",
         "dB for each dB",
         "quietest, dBFS",
         "loudest, dBFS",
-        "clipped samples",
-        "loudness range, LU",
-        "decays, dB/s",
-        "clock, ppm",
-        "100 Hz",
-        "1 kHz",
-        "10 kHz",
-        "law",
+        "range, LU",
+        "clipped",
     ];
-    let rows: Vec<Vec<String>> = devices
-        .iter()
-        .map(|d| {
-            let response = |hz: f64| signed(d.validation.response.at_db(hz), 1);
-            vec![
-                d.name.clone(),
-                number(d.gain_movement_db, 2),
-                number(d.dynamics_slope, 2),
-                number(d.quietest_dbfs, 1),
-                number(d.loudest_dbfs, 1),
-                d.clipped_len.to_string(),
-                number(d.loudness_range_lu, 1),
-                signed(d.decay_bias_db_per_s, 1),
-                signed(d.drift_ppm, 1),
-                response(100.0),
-                response(1_000.0),
-                response(10_000.0),
-                d.law.clone().unwrap_or("–".to_owned()),
-            ]
-        })
-        .collect();
-    let caption = "Response in dB against the reference; decays: how much faster they are than the reference’s";
-    format!("<section id=\"numbers\">\n<h2>The numbers</h2>\n{}</section>\n", table(caption, &header, &rows))
+    let has_laws = devices.iter().any(|d| d.law.is_some());
+    if has_laws {
+        dynamics_header.push("law");
+    }
+    let dynamics = devices.iter().map(|d| {
+        let mut row = vec![
+            d.name.clone(),
+            number(d.gain_movement_db, 2),
+            number(d.dynamics_slope, 2),
+            number(d.quietest_dbfs, 1),
+            number(d.loudest_dbfs, 1),
+            number(d.loudness_range_lu, 1),
+            d.clipped_len.to_string(),
+        ];
+        if has_laws {
+            row.push(d.law.clone().unwrap_or("–".to_owned()));
+        }
+        row
+    });
+    let sound_header = ["recording", "100 Hz", "300 Hz", "1 kHz", "3 kHz", "10 kHz", "decays, dB/s", "clock, ppm"];
+    let sound = devices.iter().map(|d| {
+        let response = |hz: f64| signed(d.validation.response.at_db(hz), 1);
+        let bands = [100.0, 300.0, 1_000.0, 3_000.0, 10_000.0].map(response);
+        let clock = [signed(d.decay_bias_db_per_s, 1), signed(d.drift_ppm, 1)];
+        std::iter::once(d.name.clone()).chain(bands).chain(clock).collect::<Vec<_>>()
+    });
+    format!(
+        "<section id=\"numbers\" class=\"wide\">\n<h2>The numbers</h2>\n{}\
+         <p class=\"dim\">How far the volume moved by itself, and how much of each dB of playing arrives; samples at full scale.</p>\n{}\
+         <p class=\"dim\">Response in dB against the reference, how much faster the strings fade in it, and how fast its clock \
+         runs.</p>\n</section>\n",
+        table("Dynamics", &dynamics_header, &dynamics.collect::<Vec<_>>()),
+        table("Sound and clock", &sound_header, &sound.collect::<Vec<_>>()),
+    )
 }
 
 #[cfg(test)]

@@ -107,26 +107,31 @@ struct Linker<'a> {
     active: Vec<Active>,
     done: Partials,
     taken: Vec<bool>,
-    order: Vec<usize>,
+    order: Vec<u64>,
+    places: Places,
     spare: Vec<Vec<(u32, Peak)>>,
 }
 
 impl<'a> Linker<'a> {
     fn new(config: &'a LinkConfig) -> Self {
         let done = Partials { first: vec![0], ..Partials::default() };
-        Self { config, active: Vec::new(), done, taken: Vec::new(), order: Vec::new(), spare: Vec::new() }
+        let (active, spare) = (Vec::new(), Vec::new());
+        Self { config, active, done, taken: Vec::new(), order: Vec::new(), places: Places::default(), spare }
     }
 
     fn frame(&mut self, frame: u32, peaks: &[Peak]) {
         self.taken.clear();
         self.taken.resize(peaks.len(), false);
         self.order.clear();
-        self.order.extend(0..self.active.len());
-        let active = &mut self.active;
-        self.order.sort_by(|&a, &b| active[b].level_db.total_cmp(&active[a].level_db));
-        for &index in &self.order {
-            let partial = &mut active[index];
-            let Some(k) = nearest_free(peaks, &self.taken, partial.bin, self.config.reach_bins) else { continue };
+        // Level and place in one number: the loudest first, of equally loud ones the older.
+        let key = |(index, partial): (usize, &Active)| u64::from(!ascending(partial.level_db)) << 32 | index as u64;
+        self.order.extend(self.active.iter().enumerate().map(key));
+        self.order.sort_unstable();
+        self.places.note(peaks);
+        for &key in &self.order {
+            let partial = &mut self.active[key as u32 as usize];
+            let nearest = nearest_free(peaks, &self.places, &self.taken, partial.bin, self.config.reach_bins);
+            let Some(k) = nearest else { continue };
             self.taken[k] = true;
             partial.bin += FREQUENCY_FOLLOW * (peaks[k].bin - partial.bin);
             partial.level_db = peaks[k].level_db;
@@ -169,9 +174,39 @@ impl<'a> Linker<'a> {
     }
 }
 
+/// Bits in the order of [`f32::total_cmp`].
+fn ascending(level_db: f32) -> u32 {
+    let bits = level_db.to_bits();
+    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+}
+
+/// Where the peaks of a frame begin that lie at or above each whole bin: asked for once a partial and frame.
+#[derive(Debug, Default)]
+struct Places {
+    first: Vec<u32>,
+}
+
+impl Places {
+    /// `peaks` ascend.
+    fn note(&mut self, peaks: &[Peak]) {
+        self.first.clear();
+        for (index, peak) in peaks.iter().enumerate() {
+            let bins = (peak.bin.max(0.0) as usize + 1).max(self.first.len());
+            self.first.resize(bins, index as u32);
+        }
+    }
+
+    /// The first of the peaks above `bin`.
+    fn above(&self, peaks: &[Peak], bin: f32) -> usize {
+        let Some(&first) = self.first.get(bin.max(0.0) as usize) else { return peaks.len() };
+        let first = first as usize;
+        first + peaks[first..].iter().take_while(|peak| peak.bin <= bin).count()
+    }
+}
+
 /// Index of the free peak nearest to `bin` within `reach`; `peaks` ascend.
-fn nearest_free(peaks: &[Peak], taken: &[bool], bin: f32, reach: f32) -> Option<usize> {
-    let from = peaks.partition_point(|p| p.bin <= bin - reach);
+fn nearest_free(peaks: &[Peak], places: &Places, taken: &[bool], bin: f32, reach: f32) -> Option<usize> {
+    let from = places.above(peaks, bin - reach);
     (from..peaks.len())
         .take_while(|&k| peaks[k].bin < bin + reach)
         .filter(|&k| !taken[k])
@@ -273,6 +308,25 @@ mod tests {
             linker.frame(n as u32, &peaks);
         }
         linker.end(frames.len())
+    }
+
+    #[test]
+    fn places_are_those_that_a_search_finds() {
+        for bins in [&[][..], &[0.2, 0.7, 3.0, 3.01, 9.99, 10.0, 500.5], &[4.5]] {
+            let peaks = bins.iter().map(|&bin| Peak { bin, level_db: 0.0 }).collect::<Vec<_>>();
+            let mut places = Places { first: vec![7; 3] };
+            places.note(&peaks);
+            for k in -4..2100 {
+                let bin = k as f32 * 0.25;
+                assert_eq!(places.above(&peaks, bin), peaks.partition_point(|peak| peak.bin <= bin), "{bin}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_in_the_order_of_levels() {
+        let levels = [f32::NEG_INFINITY, -85.0, -20.5, -0.0, 0.0, 1e-9, 3.0, f32::INFINITY];
+        assert!(levels.windows(2).all(|w| ascending(w[0]) < ascending(w[1])));
     }
 
     #[test]

@@ -41,18 +41,53 @@ pub fn find(power: &[f32], bin_hz: f64, config: &PeakConfig, peaks: &mut Vec<Pea
     if low >= high {
         return;
     }
-    let top = power[low..high].iter().fold(0.0f32, |m, &p| m.max(p));
-    let least = (top * ratio(-config.range_db)).max(ratio(config.floor_db));
-    for k in low..high {
-        let [far_left, left, here, right, far_right] =
-            [power[k - 2], power[k - 1], power[k], power[k + 1], power[k + 2]];
-        if here > least && here > left && here >= right && here > far_left && here > far_right {
-            let [a, b, c] = [left, here, right].map(|p| 10.0 * p.max(f32::MIN_POSITIVE).log10());
-            let curvature = a - 2.0 * b + c;
-            let q = if curvature < 0.0 { 0.5 * (a - c) / curvature } else { 0.0 };
-            peaks.push(Peak { bin: k as f32 + q, level_db: b - 0.25 * (a - c) * q });
+    let least = (highest(&power[low..high]) * ratio(-config.range_db)).max(ratio(config.floor_db));
+    for start in (low..high).step_by(MARKS) {
+        let near = |offset: usize| &power[start + offset - 2..high.min(start + MARKS) + offset - 2];
+        let marks = maxima(std::array::from_fn(near), least);
+        for (word, bytes) in marks.as_chunks::<8>().0.iter().enumerate() {
+            let mut left = u64::from_le_bytes(*bytes);
+            while left != 0 {
+                peaks.push(interpolated(power, start + 8 * word + left.trailing_zeros() as usize / 8));
+                left &= left - 1;
+            }
         }
     }
+}
+
+/// Bins that are looked at together.
+const MARKS: usize = 64;
+
+/// A 1 for each bin that is above its four neighbours and above `least`. Five views of the same bins, each one bin
+/// further on; all questions are asked of each, so that the loop becomes vector instructions: few bins are maxima.
+fn maxima([far_left, left, here, right, far_right]: [&[f32]; 5], least: f32) -> [u8; MARKS] {
+    let mut marks = [0; MARKS];
+    let neighbours = far_left.iter().zip(left).zip(right.iter().zip(far_right));
+    for ((mark, here), ((far_left, left), (right, far_right))) in marks.iter_mut().zip(here).zip(neighbours) {
+        let is_peak = (*here > least) & (here > left) & (here >= right) & (here > far_left) & (here > far_right);
+        *mark = u8::from(is_peak);
+    }
+    marks
+}
+
+/// The top of the parabola through a maximum.
+fn interpolated(power: &[f32], k: usize) -> Peak {
+    let [a, b, c] = [power[k - 1], power[k], power[k + 1]].map(|p| 10.0 * p.max(f32::MIN_POSITIVE).log10());
+    let curvature = a - 2.0 * b + c;
+    let q = if curvature < 0.0 { 0.5 * (a - c) / curvature } else { 0.0 };
+    Peak { bin: k as f32 + q, level_db: b - 0.25 * (a - c) * q }
+}
+
+/// The largest of some powers, in lanes.
+fn highest(power: &[f32]) -> f32 {
+    let (eights, rest) = power.as_chunks::<8>();
+    let mut lanes = [0f32; 8];
+    for eight in eights {
+        for (lane, p) in lanes.iter_mut().zip(eight) {
+            *lane = if p > lane { *p } else { *lane };
+        }
+    }
+    lanes.iter().chain(rest).fold(0f32, |m, &p| m.max(p))
 }
 
 fn ratio(level_db: f64) -> f32 {
@@ -84,6 +119,31 @@ mod tests {
             assert!((f64::from(peak.bin) * stft.bin_hz() - f).abs() < 0.3, "{peak:?}");
             // The parabola through a Hann window's log peak is up to 0.25 dB off, the same at every frame.
             assert!((f64::from(peak.level_db) - 20.0 * f64::log10(a)).abs() < 0.26, "{peak:?}");
+        }
+    }
+
+    #[test]
+    fn bins_looked_at_together_are_the_bins_looked_at_one_by_one() {
+        let mut state = 1u64;
+        let mut random = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // Few values, so that neighbours are equal now and then.
+            ((state >> 40) % 12) as f32 * 1e-3
+        };
+        for len in [7, 8, 70, 135, 500, 2049] {
+            let power = (0..len).map(|_| random()).collect::<Vec<_>>();
+            let config = PeakConfig { low_hz: 1.0, high_hz: 1e6, range_db: 6.0, ..Default::default() };
+            let (low, high) = (3, len - 3);
+            let least = power[low..high].iter().fold(0f32, |m, p| m.max(*p)) * ratio(-6.0);
+            let is_peak = |k: &usize| {
+                let p = |k: usize| power[k];
+                p(*k) > least && [k - 2, k - 1, k + 2].iter().all(|n| p(*k) > p(*n)) && p(*k) >= p(k + 1)
+            };
+            let mut peaks = Vec::new();
+            find(&power, 1.0, &config, &mut peaks);
+            let expected = (low..high).filter(is_peak).map(|k| interpolated(&power, k)).collect::<Vec<_>>();
+            assert_eq!(peaks, expected, "{len}");
+            assert!(len < 70 || !peaks.is_empty());
         }
     }
 

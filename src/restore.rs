@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 mod blocks;
 
-pub use blocks::{Restoration, curve_of_law, restore_sound};
+pub use blocks::{Restoration, TakeRestored, curve_of_law, restore_sound};
 
 /// Highest true peak of a restored recording, in dBTP. Source: EBU R 128, maximum permitted true peak level in production.
 pub const MAX_TRUE_PEAK_DBTP: f64 = -1.0;

@@ -150,12 +150,11 @@ pub(super) fn analyze(sound: &dyn Sound, config: &Config, observer: &dyn Observe
     })
 }
 
+/// Takes a block of a recording: its first sample's place and its channels.
+pub(crate) type TakeBlock<'t> = dyn FnMut(usize, &mut Vec<Vec<f32>>) -> Result<(), Error> + 't;
+
 /// Hands a recording out in blocks of equal length, each with its first sample's place.
-pub(crate) fn each_block(
-    sound: &dyn Sound,
-    block_len: usize,
-    take: &mut dyn FnMut(usize, &mut Vec<Vec<f32>>) -> Result<(), Error>,
-) -> Result<(), Error> {
+pub(crate) fn each_block(sound: &dyn Sound, block_len: usize, take: &mut TakeBlock<'_>) -> Result<(), Error> {
     let mut channels = Vec::new();
     for start in (0..sound.sample_len()).step_by(block_len) {
         sound.read(start..sound.sample_len().min(start + block_len), &mut channels)?;

@@ -616,7 +616,8 @@ mod tests {
             // Hops of whole groups of three samples, and others; the last is cut off.
             for hop in [480usize, 110, 441] {
                 for len in [1, 3, 11] {
-                    let together = law.inverse_blocks_of(&many[..len], 48_000.0, &heard[..50_001], hop).unwrap();
+                    let together = law.inverse_blocks_of(&many[..len], 48_000.0, &heard[..50_001], hop);
+                    let together = together.unwrap_or_default();
                     assert_eq!(together.len(), len);
                     for (values, together) in many.iter().zip(&together) {
                         let mut running = law.start(values, 48_000.0);

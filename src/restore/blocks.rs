@@ -6,7 +6,7 @@
 use super::{Curve, Level, Meter, divide, is_undone, law_named, overall_gain_db, turn_down};
 use crate::analysis::{Analysis, GainCurve};
 use crate::analyze::Config;
-use crate::analyze::pieces::{each_block, frame_pieces, landed_piece};
+use crate::analyze::pieces::{TakeBlock, each_block, frame_pieces, landed_piece};
 use crate::error::Error;
 use crate::law::{self, GainControl, Law, LawFit};
 use crate::progress::{Observer, Stage};
@@ -98,6 +98,9 @@ pub fn restore_sound<'a>(
 /// Takes a block: its first sample's place, its channels, and its gains where it has any.
 type Take<'t> = &'t mut dyn FnMut(usize, &mut Vec<Vec<f32>>, &mut [f32]) -> Result<(), Error>;
 
+/// Takes a block of restored samples: its channels.
+pub type TakeRestored<'t> = dyn FnMut(&[Vec<f32>]) -> Result<(), Error> + 't;
+
 impl Restoration<'_> {
     /// Samples per second.
     #[must_use]
@@ -121,7 +124,7 @@ impl Restoration<'_> {
     ///
     /// # Errors
     /// [`Error::Io`] where the samples cannot be read, [`Error::Invalid`] as [`super::apply_gain`], and whatever `take` says.
-    pub fn blocks(&self, take: &mut dyn FnMut(&[Vec<f32>]) -> Result<(), Error>) -> Result<(), Error> {
+    pub fn blocks(&self, take: &mut TakeRestored<'_>) -> Result<(), Error> {
         self.divided(&mut |_, channels| {
             turn_down(channels, self.overall_gain_db);
             take(channels)
@@ -129,7 +132,7 @@ impl Restoration<'_> {
     }
 
     /// The recording divided by the gain, before the overall constant.
-    fn divided(&self, take: &mut dyn FnMut(usize, &mut Vec<Vec<f32>>) -> Result<(), Error>) -> Result<(), Error> {
+    fn divided(&self, take: &mut TakeBlock<'_>) -> Result<(), Error> {
         let median = self.median;
         self.gains(&mut |start, channels, gain| {
             if !gain.is_empty() {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::events;
 use crate::evidence::EvidenceConfig;
 use crate::fit::verdict::{self, VerdictConfig, Weight};
-use crate::fit::{self, Candidate, FitConfig, Weighing, landings};
+use crate::fit::{self, Candidate, FitConfig, Weighing, devices, landings};
 use crate::law::{self, FittedParameter, Landing, Law, LawFit};
 use crate::onsets::{self, StepConfig};
 use crate::partials::{self, LinkConfig, Partials};
@@ -225,17 +225,17 @@ fn tell(
         let movement_db = standard_deviation(&centred(&candidate.gain_db));
         verdict::decide(weighing, movement_db, weight, &config.verdict) == Verdict::Agc
     };
-    if fit::is_usual(best_law, &best.values) {
+    if devices::is_usual(best_law, &best.values) {
         // Nothing was chosen, so there is no choice whose luck the resamples would have to allow for.
         weight.p_value = weight.p_value.min(alone(&candidates[0]).p_value);
         weight.is_published = true;
         weight.has_rival =
-            fit::has_rival(&candidates[0], &fit::published(weighing, scout, &config.fit), &config.fit.laws);
+            devices::has_rival(&candidates[0], &devices::published(weighing, scout, &config.fit), &config.fit.laws);
     } else if !is_found(&candidates[0], &weight) {
-        let published = fit::published(weighing, scout, &config.fit);
+        let published = devices::published(weighing, scout, &config.fit);
         if let Some(first) = published.first().filter(|first| first.loss < candidates[0].loss) {
             let first_weight =
-                Weight { has_rival: fit::has_rival(first, &published, &config.fit.laws), ..alone(first) };
+                Weight { has_rival: devices::has_rival(first, &published, &config.fit.laws), ..alone(first) };
             if is_found(first, &first_weight) {
                 (best, weight, candidates) = (first.clone(), first_weight, vec![first.clone()]);
             }

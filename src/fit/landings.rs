@@ -326,7 +326,7 @@ impl<'a> Search<'a> {
             let Some(predicted) = onsets::predicted_step(gain_db, step.onset_frame, hop_s, step_config) else {
                 continue;
             };
-            let spread = step.error_db.hypot(super::STEP_FLOOR_DB);
+            let spread = step.error_db.hypot(super::weighing::STEP_FLOOR_DB);
             let r = (step.step_db - predicted) / spread;
             let window = onset.saturating_sub(reach)..(onset + reach + 1).min(answers.len());
             let mut owners = answers[window.clone()].iter().flatten().map(|a| a.0).collect::<Vec<_>>();

@@ -142,13 +142,11 @@ pub fn search(
     order.sort_by(|&a, &b| families[a].lowest().total_cmp(&families[b].lowest()));
     let null = weighing.null().loss;
     let leader = families[order[0]].lowest();
-    for &index in order.iter().take(POLISHED) {
-        advance()?;
-        if null - families[index].lowest() < CLOSE_SHARE * (null - leader) {
-            break;
-        }
-        polish_family(weighing, config, &mut families[index], &mut pool);
-    }
+    let is_close = |index: &&usize| null - families[**index].lowest() >= CLOSE_SHARE * (null - leader);
+    let close = order.iter().take(POLISHED).take_while(is_close).copied().collect::<Vec<_>>();
+    advance()?;
+    polish_families(weighing, config, &mut families, &close, &mut pool);
+    advance()?;
     let families = families
         .into_iter()
         .map(|family| {
@@ -178,7 +176,7 @@ const PATIENCE: usize = 3;
 const CATCH_UP_SHARE: f64 = 0.6;
 /// Share of the leader's improvement that a family needs to be polished.
 const CLOSE_SHARE: f64 = 0.85;
-/// Families that are polished.
+/// Families that are polished, the best of each.
 const POLISHED: usize = 2;
 
 /// A family in the course of its search: its population, best first.
@@ -288,27 +286,29 @@ fn related_best(law: &dyn Law, config: &FitConfig, pool: &[Candidate]) -> Option
     Some(position_of(parameters, &parameters.iter().map(value_of).collect::<Vec<_>>()))
 }
 
-/// Local search from the two best members of a family.
-fn polish_family(weighing: &Weighing, config: &FitConfig, family: &mut Family, pool: &mut Vec<Candidate>) {
-    let law = config.laws[family.law_index].as_ref();
-    let starts = family.drawn.iter().take(2).map(|m| m.0.clone()).collect::<Vec<_>>();
-    let polished = map_all(&starts, |start| {
+/// Local search from the best member of each of these families.
+fn polish_families(
+    weighing: &Weighing,
+    config: &FitConfig,
+    families: &mut [Family],
+    indices: &[usize],
+    pool: &mut Vec<Candidate>,
+) {
+    let starts = indices.iter().map(|&k| (families[k].law_index, families[k].drawn[0].0.clone())).collect::<Vec<_>>();
+    let polished = map_all(&starts, |(law_index, start)| {
+        let law = config.laws[*law_index].as_ref();
         let seen = std::cell::RefCell::new(Vec::new());
         let polished = polish(start, 0.05, config.polish_evaluations, |position| {
-            let candidate = weighing.score(law, family.law_index, position);
+            let candidate = weighing.score(law, *law_index, position);
             let loss = candidate.loss;
             seen.borrow_mut().push(candidate);
             loss
         });
         (polished, seen.into_inner())
     });
-    let mut lowest = f64::INFINITY;
-    for (polished, seen) in polished {
-        family.evaluation_len += polished.evaluation_len;
-        if polished.cost < lowest {
-            lowest = polished.cost;
-            family.termination = polished.termination;
-        }
+    for (&index, (polished, seen)) in indices.iter().zip(polished) {
+        families[index].evaluation_len += polished.evaluation_len;
+        families[index].termination = polished.termination;
         pool.extend(seen);
         thin(pool);
     }

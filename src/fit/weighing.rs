@@ -42,7 +42,7 @@ pub struct Weighing {
 /// One law with constants, and what it scored.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// Index into [`FitConfig::laws`].
+    /// Index into [`super::FitConfig::laws`].
     pub law_index: usize,
     /// Values in the parameters' units.
     pub values: Vec<f64>,

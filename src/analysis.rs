@@ -1,5 +1,6 @@
 //! What an analysis found: verdict, law, gain curve with its band, events, and the evidence for all of it.
 
+use crate::events;
 use crate::law::LawFit;
 use crate::sound::Sound;
 use serde::Serialize;
@@ -243,7 +244,8 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// An analysis that knows only what it was told: numbers that nobody measured are not numbers, lists are empty.
+    /// An analysis that knows only what it was told: the events are those of the gain that was told, numbers that nobody
+    /// measured are not numbers, and there are no decays.
     ///
     /// **Units.** Gains in dB, times in seconds, as in [`GainCurve`].
     #[must_use]
@@ -263,7 +265,7 @@ impl Analysis {
                 gain_movement_db: f64::NAN,
             },
             law,
-            events: Vec::new(),
+            events: events::find(&gain_curve, &[], &[], |_| 0.0),
             gain_curve,
             partials: PartialSummary { track_len: 0, segment_len: 0, point_len: 0, decay_by_octave: Vec::new() },
             decays: Vec::new(),

@@ -167,7 +167,11 @@ fn a_given_gain_is_undone() {
 fn a_given_law_is_undone() {
     let desk = Desk::new();
     let law = "compressor:threshold_db=-30,slope=0.75";
-    desk.run(&["restore", "take.wav", "--law", law, "--bits", "32f"]).is(0).says("with the law you named, compressor");
+    let args = ["restore", "take.wav", "--law", law, "--bits", "32f", "--export", "audacity-events=take.txt"];
+    desk.run(&args).is(0).says("with the law you named, compressor");
+    // The take swells and fades across the threshold: the gain falls and rises, and the labels say where.
+    let labels = std::fs::read_to_string(desk.at("take.txt")).unwrap();
+    assert!(labels.contains("attack") && labels.contains("release"), "{labels}");
     assert_eq!(hound::WavReader::open(desk.at("take.restored.wav")).unwrap().spec().bits_per_sample, 32);
 }
 

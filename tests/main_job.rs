@@ -195,6 +195,23 @@ fn a_microphone_is_left_sample_for_sample() {
 }
 
 #[test]
+fn what_was_restored_is_found_untouched() {
+    for restored in [phone(), compressor()] {
+        let ended = Command::new(env!("CARGO_BIN_EXE_agcfix"))
+            .args(["restore", "--quiet", "--json", "again.json", "-o", "again.wav"])
+            .arg(restored.wav())
+            .current_dir(restored.folder.path())
+            .output()
+            .unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        let again: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(restored.at("again.json")).unwrap()).unwrap();
+        assert_eq!(again["verdict"]["outcome"], "none");
+        assert!(read(&restored.at("again.wav")).channels() == read(&restored.wav()).channels());
+    }
+}
+
+#[test]
 fn rate_channels_and_length_stay_and_peaks_keep_clear() {
     for restored in [compressor(), phone(), microphone()] {
         restored.keeps_the_shape();

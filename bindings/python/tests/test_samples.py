@@ -102,6 +102,7 @@ def test_soundfile_reads_what_was_written(tune, tmp_path):
     assert np.array_equal(recording.samples, stereo) and recording.duration_s == pytest.approx(6.0)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Of librosa's own dependencies.
 def test_librosa_reads_what_was_written(tune, expected, tmp_path):
     librosa = pytest.importorskip("librosa")
     agcfix.write_wav(tmp_path / "l.wav", tune[0], tune[1], bits="32f")

@@ -241,6 +241,8 @@ fn tell(
             }
         }
     }
+    let found = config.fit.laws[best.law_index].as_ref();
+    weight.lost_s = weighing.listened(found).and_then(|listened| listened.lost_s(&best.values));
     if !observer.progress(Stage::Verdict, 0.5) {
         return Err(Error::Cancelled);
     }

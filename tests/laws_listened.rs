@@ -116,3 +116,32 @@ fn a_recording_shorter_than_a_frame_has_its_one_block() {
         }
     }
 }
+
+/// A soft tone, after which the emulated microphone stands at its loudest, and a louder one: what is recorded of both.
+fn soft_then(amplitude: f64) -> (Arc<dyn Law>, Vec<f64>, Vec<f32>) {
+    let law = families().into_iter().find(|law| law.name() == "agc1-adaptive").unwrap();
+    let values = law.parameters().iter().map(|p| p.default).collect::<Vec<_>>();
+    let sample = |n: usize| {
+        let t = n as f64 / RATE_HZ;
+        (if t < TURN_S { 0.005 } else { amplitude }) * (TAU * 220.0 * t).sin()
+    };
+    let clean = (0..(12.0 * RATE_HZ) as usize).map(|n| sample(n) as f32).collect::<Vec<_>>();
+    let gain = gain_of(law.as_ref(), &values, RATE_HZ, &clean, Direction::Forward);
+    let recorded = clean.iter().zip(&gain).map(|(x, g)| x * g).collect();
+    (law, values, recorded)
+}
+
+/// When the louder tone begins, in seconds.
+const TURN_S: f64 = 9.0;
+
+#[test]
+fn a_fall_that_cannot_be_told_is_told_with_its_time() {
+    let lost_s = |amplitude| {
+        let (law, values, recorded) = soft_then(amplitude);
+        law.listen(&recorded, RATE_HZ).unwrap().lost_s(&values)
+    };
+    let told = lost_s(0.9);
+    assert!(told.is_some_and(|at_s| (at_s - TURN_S).abs() < 0.1), "{told:?}");
+    // Twice as loud overloads nothing.
+    assert_eq!(lost_s(0.01), None);
+}

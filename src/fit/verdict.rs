@@ -69,6 +69,8 @@ pub struct Weight {
     pub is_published: bool,
     /// Whether another published device explains the recording as well, with another gain.
     pub has_rival: bool,
+    /// When, in seconds, the gain fell by an amount that nothing in the recording tells.
+    pub lost_s: Option<f64>,
     /// Whether landings were estimated: with their freedom, the steps have to speak for themselves.
     pub has_landings: bool,
 }
@@ -103,6 +105,7 @@ pub fn weigh(weighing: &Weighing, candidates: &[Candidate], config: &VerdictConf
         picks,
         is_published: false,
         has_rival: false,
+        lost_s: None,
         has_landings: false,
     }
 }
@@ -133,7 +136,13 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     let agrees = |slope: f64, error: f64| slope >= needed * error && slope > MIN_SLOPE;
     let steps_agree = weight.step_slope.map(|(slope, error)| agrees(slope, error) || (is_convincing && slope > -error));
     let moves = movement_db >= config.min_movement_db;
-    match (notes_agree && moves, steps_agree) {
+    let is_found = notes_agree && moves;
+    if let Some(lost_s) = weight.lost_s.filter(|_| is_found) {
+        return undecided(&format!(
+            "a stroke overloaded the device at {lost_s:.1} s, and how far its gain fell there cannot be told"
+        ));
+    }
+    match (is_found, steps_agree) {
         (true, _) if weight.has_rival => {
             undecided("two kinds of gain control explain the decays equally well, and their gains differ")
         }

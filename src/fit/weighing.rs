@@ -206,7 +206,7 @@ impl Weighing {
     }
 
     /// What a law hears of the recording; others wait while one listens.
-    pub(super) fn listened(&self, law: &dyn Law) -> Option<Arc<dyn Listened>> {
+    pub(crate) fn listened(&self, law: &dyn Law) -> Option<Arc<dyn Listened>> {
         let mut all = self.listened.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(law.name()).or_insert_with(|| law.listen(self.drive(), self.sample_rate_hz)).clone()
     }

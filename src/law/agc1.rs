@@ -35,6 +35,11 @@ const FRAME_S: f64 = 0.010;
 /// How far below the target a peak may lie that touched the ceiling, in dB: the ripple of its table, codecs and noise.
 const CONTACT_DB: f64 = 0.6;
 
+/// Milliseconds of two frames in which the emulated microphone may be overloaded before it is lost how far its gain fell: it falls
+/// by a quarter of a decibel with each overloaded sample, of which the recording shows one for each millisecond. Eight are 2 dB at
+/// least, and 30 dB at most.
+const LOST_MS: usize = 8;
+
 /// How far a ceiling may lie from a whole target, in dB.
 const WHOLE_DB: f64 = 0.35;
 /// Compression gains that applications set, in dB.
@@ -205,6 +210,8 @@ struct Stages {
 struct FrameGains {
     marks: Gains,
     before: [f64; SUBFRAMES],
+    /// Milliseconds in which the emulated microphone was overloaded, as far as the recording tells.
+    overloaded_ms: usize,
 }
 
 impl Device {
@@ -346,6 +353,18 @@ impl Listened for Recording {
         COMPRESSIONS_DB.map(|compression| vec![target, compression, 1.0, volume_db]).to_vec()
     }
 
+    fn lost_s(&self, values: &[f64]) -> Option<f64> {
+        let (mut index, mut before_ms, mut lost_s) = (0usize, 0, None);
+        self.each_frame(values, &[], |gains| {
+            if lost_s.is_none() && before_ms + gains.overloaded_ms > LOST_MS {
+                lost_s = Some(index as f64 * FRAME_S);
+            }
+            before_ms = gains.overloaded_ms;
+            index += 1;
+        });
+        lost_s
+    }
+
     fn contacts_s(&self, values: &[f64]) -> Vec<f64> {
         let touching = touching(self.parameters, values);
         let mut out = Vec::new();
@@ -363,6 +382,17 @@ impl Listened for Recording {
 impl Recording {
     /// Runs the stages backwards over the frames and hands out the gain in straight pieces of a millisecond.
     fn run(&self, values: &[f64], landings: &[Landing], mut push: impl FnMut(f64, f64)) {
+        let volume = volume(self.parameters, values);
+        self.each_frame(values, landings, |gains| {
+            for k in 0..SUBFRAMES {
+                let factor = volume * gains.before[k];
+                push(factor * gains.marks[k], factor * gains.marks[k + 1]);
+            }
+        });
+    }
+
+    /// Runs the stages backwards over the frames.
+    fn each_frame(&self, values: &[f64], landings: &[Landing], mut take: impl FnMut(&FrameGains)) {
         let touching = touching(self.parameters, values);
         let owners = landing_at(landings, self.frames.len() * SUBFRAMES, FRAME_S / SUBFRAMES as f64);
         let mut stages = Stages::new(self.parameters, values, (self.microphone)(values), Effort::COARSE);
@@ -376,11 +406,7 @@ impl Recording {
                 landings,
                 at: std::array::from_fn(|k| owners[index * SUBFRAMES + k].filter(|_| frame.peak[k] >= touching)),
             });
-            let gains = stages.inverse(&heard.scaled(1.0 / volume), guide.as_ref());
-            for k in 0..SUBFRAMES {
-                let factor = volume * gains.before[k];
-                push(factor * gains.marks[k], factor * gains.marks[k + 1]);
-            }
+            take(&stages.inverse(&heard.scaled(1.0 / volume), guide.as_ref()));
         }
     }
 }
@@ -405,19 +431,21 @@ impl Stages {
 
     fn forward(&mut self, heard: &Heard) -> FrameGains {
         let Some(slider) = &mut self.slider else {
-            return FrameGains { marks: self.digital.forward(heard, false), before: [1.0; SUBFRAMES] };
+            let marks = self.digital.forward(heard, false);
+            return FrameGains { marks, before: [1.0; SUBFRAMES], overloaded_ms: 0 };
         };
         let quiet = slider.is_emulated() && is_quiet(heard.energy, heard.crossings);
         let capture = slider.capture(|k, gain| heard.peak[k] * gain >= FULL_SCALE);
         let captured = heard.times(&capture.gain, self.blocks);
         let marks = self.digital.forward(&captured, quiet);
         slide(slider, &capture, &captured, &self.digital, quiet);
-        FrameGains { marks, before: capture.gain }
+        FrameGains { marks, before: capture.gain, overloaded_ms: 0 }
     }
 
     fn inverse(&mut self, recorded: &Heard, guide: Option<&Guide>) -> FrameGains {
         let Some(slider) = &mut self.slider else {
-            return FrameGains { marks: self.digital.inverse(recorded, |_| false, guide), before: [1.0; SUBFRAMES] };
+            let marks = self.digital.inverse(recorded, |_| false, guide);
+            return FrameGains { marks, before: [1.0; SUBFRAMES], overloaded_ms: 0 };
         };
         // What left the microphone is at hand as soon as the digital stage is undone; only whether the frame was quiet
         // before the microphone depends on its gain, which is known from the frames before.
@@ -440,7 +468,8 @@ impl Stages {
         let steps = std::cell::Cell::new(usize::MAX);
         let capture = slider.capture(|k, _| full[k] && steps.replace(k) != k);
         slide(slider, &capture, &captured, &self.digital, quiet);
-        FrameGains { marks, before: capture.gain }
+        let overloaded_ms = if emulated { full.iter().filter(|full| **full).count() } else { 0 };
+        FrameGains { marks, before: capture.gain, overloaded_ms }
     }
 }
 

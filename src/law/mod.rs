@@ -185,6 +185,13 @@ pub trait Listened: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// When, in seconds, the gain first fell by an amount that nothing in the recording tells. Absent for laws that can be run
+    /// backwards everywhere, and for those with a ceiling whose falls are estimated ([`Listened::contacts_s`]).
+    fn lost_s(&self, values: &[f64]) -> Option<f64> {
+        let _ = values;
+        None
+    }
+
     /// Constants that suit a recording whose loudest peaks all touch a ceiling; empty for laws without one.
     fn ceilings(&self) -> Vec<Vec<f64>> {
         Vec::new()

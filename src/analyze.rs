@@ -121,7 +121,7 @@ fn whole(audio: &Audio, config: &Config, observer: &dyn Observer) -> Result<Anal
         }
     };
     weight.share = weight.share.min((null.loss - found.loss) / null.loss);
-    let gain_db = centred(&found.gain_db);
+    let gain_db = in_doubles(&centred(&found.gain_db));
     let movement_db = standard_deviation(&gain_db);
     let verdict = verdict::decide(weighing, movement_db, &weight, &config.verdict);
     let curves =
@@ -210,7 +210,7 @@ fn tell(
         return Err(Error::Cancelled);
     }
     // Cut again with the best gain removed, then settle the constants on those cuts.
-    let again = cut_again(&search.candidates[0].gain_db);
+    let again = cut_again(&search.candidates[0].gain_db).hearing_with(weighing);
     let (mut best, ceiling) =
         threads::both(|| fit::settle(&again, &search, &config.fit), || landings::search(weighing, &config.fit.laws));
     let best_law = config.fit.laws[best.law_index].as_ref();
@@ -222,7 +222,7 @@ fn tell(
         Weight { is_published: true, ..weight }
     };
     let is_found = |candidate: &Candidate, weight: &Weight| {
-        let movement_db = standard_deviation(&centred(&candidate.gain_db));
+        let movement_db = standard_deviation(&in_doubles(&centred(&candidate.gain_db)));
         verdict::decide(weighing, movement_db, weight, &config.verdict) == Verdict::Agc
     };
     if devices::is_usual(best_law, &best.values) {
@@ -246,6 +246,7 @@ fn tell(
     if !observer.progress(Stage::Verdict, 0.5) {
         return Err(Error::Cancelled);
     }
+    scout.forget();
     // A law with a ceiling has to be better than all that can be run backwards.
     let ceiling = ceiling.filter(|ceiling| ceiling.cost < candidates[0].loss);
     if !observer.progress(Stage::Verdict, 0.7) {
@@ -291,7 +292,7 @@ fn curves_of(
     candidates: &[Candidate],
     whole: &Weighing,
     config: &Config,
-) -> BTreeMap<usize, Vec<f64>> {
+) -> BTreeMap<usize, Vec<f32>> {
     let picks = most_picked(weight, MOST_CURVES);
     let curves = map_all(&picks, |&pick| {
         let candidate = &candidates[pick];
@@ -407,11 +408,15 @@ fn flat(stft: &Stft, frame_len: usize) -> GainCurve {
 }
 
 /// A gain with its median taken away: the offset is not knowable.
-fn centred(gain_db: &[f32]) -> Vec<f64> {
+fn centred(gain_db: &[f32]) -> Vec<f32> {
     let mut sorted = gain_db.to_vec();
     sorted.sort_by(f32::total_cmp);
     let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
-    gain_db.iter().map(|g| f64::from(g - median)).collect()
+    gain_db.iter().map(|g| g - median).collect()
+}
+
+fn in_doubles(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
 }
 
 fn standard_deviation(values: &[f64]) -> f64 {
@@ -421,14 +426,14 @@ fn standard_deviation(values: &[f64]) -> f64 {
 }
 
 /// The 90 % band: what the resamples of the notes picked, frame by frame.
-fn curve_with_band(stft: &Stft, gain_db: &[f64], resampled: &[&[f64]], band_share: f64) -> GainCurve {
+fn curve_with_band(stft: &Stft, gain_db: &[f64], resampled: &[&[f32]], band_share: f64) -> GainCurve {
     let movement_db = standard_deviation(gain_db);
     let mut lower_db = Vec::with_capacity(gain_db.len());
     let mut upper_db = Vec::with_capacity(gain_db.len());
     let mut column = Vec::with_capacity(resampled.len());
     for (n, &gain) in gain_db.iter().enumerate() {
         column.clear();
-        column.extend(resampled.iter().map(|c| c[n]));
+        column.extend(resampled.iter().map(|c| f64::from(c[n])));
         column.sort_by(f64::total_cmp);
         let at = |share: f64| column.get((share * column.len() as f64) as usize).copied().unwrap_or(gain);
         // Resamples share the law; where the device's own law is a little different, they are wrong together.

@@ -15,16 +15,16 @@ const SAME_ONSET_S: f64 = 0.12;
 
 /// Finds the events of a curve.
 ///
-/// `resampled` holds the curve as other resamples of the notes have it, same shape as `curve.gain_db`; `steps` are the
+/// `resampled` holds the curve as other resamples of the notes have it, in dB, same shape as `curve.gain_db`; `steps` are the
 /// measured steps and `frame_time_s` turns their frames into seconds.
 #[must_use]
-pub fn find(curve: &GainCurve, resampled: &[&[f64]], steps: &[Step], frame_time_s: impl Fn(u32) -> f64) -> Vec<Event> {
+pub fn find(curve: &GainCurve, resampled: &[&[f32]], steps: &[Step], frame_time_s: impl Fn(u32) -> f64) -> Vec<Event> {
     turning_points(&curve.gain_db)
         .windows(2)
         .map(|ends| {
             let (start, end) = (ends[0], ends[1]);
             let change_db = curve.gain_db[end] - curve.gain_db[start];
-            let mut changes = resampled.iter().map(|c| c[end] - c[start]).collect::<Vec<_>>();
+            let mut changes = resampled.iter().map(|c| f64::from(c[end]) - f64::from(c[start])).collect::<Vec<_>>();
             changes.sort_by(f64::total_cmp);
             let quantile = |share: f64| {
                 changes.get((share * changes.len().saturating_sub(1) as f64) as usize).copied().unwrap_or(change_db)

@@ -9,7 +9,8 @@
 
 use super::{
     BAND_SHARE, Clipped, Config, LANDED_BAND_SHARE, PIECE_LEAD_S, PIECE_S, Told, centred, curve_with_band, decays_of,
-    flat, law_fit, most_picked, nothing_to_weigh, standard_deviation, summary_of, tell, warnings_about, weighing_of,
+    flat, in_doubles, law_fit, most_picked, nothing_to_weigh, standard_deviation, summary_of, tell, warnings_about,
+    weighing_of,
 };
 use crate::analysis::{Analysis, DecaySegment, EvidenceSummary, InputSummary, PartialSummary, Verdict};
 use crate::error::Error;
@@ -60,6 +61,7 @@ pub(super) fn analyze(sound: &dyn Sound, config: &Config, observer: &dyn Observe
     let Told { best, mut candidates, mut weight, ceiling, families } =
         tell(&weighing, &scout, cut_again, config, observer)?;
     drop((scout, scout_partials, partials));
+    weighing.forget();
 
     let law_index = ceiling.as_ref().map_or(best.law_index, |c| c.candidate.law_index);
     let law = config.fit.laws[law_index].as_ref();
@@ -102,7 +104,7 @@ pub(super) fn analyze(sound: &dyn Sound, config: &Config, observer: &dyn Observe
         whole.gain_db = plan.landed_db(&whole.landings)?;
     }
     weight.share = weight.share.min((whole.null_loss - whole.found_loss) / whole.null_loss);
-    let gain_db = centred(&whole.gain_db);
+    let gain_db = in_doubles(&centred(&whole.gain_db));
     let movement_db = standard_deviation(&gain_db);
     let verdict = verdict::decide(&weighing, movement_db, &weight, &config.verdict);
     let of_picks = weight.picks.iter().filter_map(|pick| curves.iter().position(|c| c == pick));

@@ -21,7 +21,7 @@ pub struct Weighing {
     /// How much of the drive is weighed.
     sample_len: usize,
     /// What each law heard of `drive`, by its name, once it was asked.
-    listened: Mutex<BTreeMap<&'static str, Option<Arc<dyn Listened>>>>,
+    listened: Arc<Mutex<BTreeMap<&'static str, Option<Arc<dyn Listened>>>>>,
     frame_gain: FrameGain,
     pub(super) hop_s: f64,
     pub(super) step_config: StepConfig,
@@ -107,7 +107,7 @@ impl Weighing {
             sample_rate_hz: stft.sample_rate_hz(),
             drive: Arc::clone(drive),
             sample_len: sample_len.min(drive.len()),
-            listened: Mutex::default(),
+            listened: Arc::default(),
             frame_gain: FrameGain::new(stft, sample_len.min(drive.len())),
             hop_s: stft.hop_s(),
             step_config: step_config.clone(),
@@ -126,6 +126,19 @@ impl Weighing {
     pub fn as_scout_of(mut self, whole: &Self) -> Self {
         self.price_share = (self.sample_len as f64 / whole.sample_len.max(1) as f64).min(1.0);
         self
+    }
+
+    /// What laws have heard of this recording need not be heard again for other cuts of its partials.
+    pub(crate) fn hearing_with(mut self, other: &Self) -> Self {
+        if Arc::ptr_eq(&self.drive, &other.drive) && self.sample_len == other.sample_len {
+            self.listened = Arc::clone(&other.listened);
+        }
+        self
+    }
+
+    /// Lets go of what laws have heard: it is many times as large as the recording, and heard again when it is asked for.
+    pub(crate) fn forget(&self) {
+        self.listened.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Time of the middle of the first frame, in seconds.

@@ -546,4 +546,3 @@ fn window(len: usize) -> Vec<f32> {
         })
         .collect()
 }
-

@@ -2,8 +2,8 @@
 
 use super::speech::{BANDS_LEN, Bands, FewBins, Speech, dot};
 use super::{
-    CORRECTIONS_LEN, DEVICE_RATES_HZ, FRAME_MS, FULL_SCALE, LOUDEST_SAMPLE, LastFrame, Leveller, PARAMETERS, Rates, Running, Settings,
-    WARM_UP_FRAMES, device_rate_index, value, within,
+    CORRECTIONS_LEN, DEVICE_RATES_HZ, FRAME_MS, FULL_SCALE, LOUDEST_SAMPLE, LastFrame, Leveller, PARAMETERS, Rates,
+    Running, Settings, WARM_UP_FRAMES, device_rate_index, value, within,
 };
 use crate::law::Listened;
 use crate::law::band_edge::MeanSpectrum;
@@ -77,12 +77,23 @@ struct HeardFrame {
     older_share: f32,
 }
 
+/// The upper half of a power's bits, rounded: exact to 0.2 %, or 0.01 dB, of a bin among two hundred. Frames of every length are
+/// kept, and memory is what they cost.
+fn short(power: f32) -> u16 {
+    (power.to_bits().saturating_add(0x8000) >> 16) as u16
+}
+
+/// The power that [`short`] has kept.
+fn long(short: u16) -> f32 {
+    f32::from_bits(u32::from(short) << 16)
+}
+
 /// The frames of a recording at one length.
 #[derive(Debug)]
 struct Frames {
     heard: Vec<HeardFrame>,
-    /// Powers of the few bins, then the same smoothed over neighbours, frame after frame.
-    few_power: Vec<f32>,
+    /// Powers of the few bins, then the same smoothed over neighbours, frame after frame; see [`short`].
+    few_power: Vec<u16>,
     few: FewBins,
     /// The squared window's rise at the ends of [`FADE_PIECES`] equal pieces.
     fade: [f32; FADE_PIECES + 1],
@@ -121,10 +132,10 @@ impl Frames {
                 band_power: running.speech.bands.sums(power),
                 older_share: if older + newer > 0.0 { older / (older + newer) } else { 0.5 },
             });
-            few_power.extend(few.bins.iter().map(|&bin| power[bin]));
+            few_power.extend(few.bins.iter().map(|&bin| short(power[bin])));
             few_power.extend(few.bins.iter().map(|&bin| match power.get(bin.wrapping_sub(1)..bin + 2) {
-                Some(three) => 0.25 * three[0] + 0.5 * three[1] + 0.25 * three[2],
-                None => power[bin],
+                Some(three) => short(0.25 * three[0] + 0.5 * three[1] + 0.25 * three[2]),
+                None => short(power[bin]),
             }));
         }
         let rise = |u: f64| {
@@ -195,7 +206,7 @@ impl<'a> Coarse<'a> {
         let mut guess = self.applied * settings.slewed(self.applied / self.applied_before);
         let factor = self.present(index, guess);
         let recorded = &frames.few_power[index * self.few_power.len()..];
-        self.few_power.iter_mut().zip(recorded).for_each(|(p, y)| *p = factor * y);
+        self.few_power.iter_mut().zip(recorded).for_each(|(p, y)| *p = factor * long(*y));
         let (power, across) = self.few_power.split_at(frames.few.bins.len());
         let band_power = frames.heard[index].band_power.map(|p| factor * p);
         let probability = self.speech.hear_few(power, across, band_power, &frames.few);

@@ -13,6 +13,9 @@ use crate::threads::{self, map_all};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What each law heard of a recording, by the law's name; nothing of those that do not listen.
+type Ears = BTreeMap<&'static str, Option<Arc<dyn Listened>>>;
+
 /// A recording, laid out for weighing gain laws: what it heard of itself, its decays, its onset steps.
 #[derive(Debug)]
 pub struct Weighing {
@@ -21,7 +24,7 @@ pub struct Weighing {
     /// How much of the drive is weighed.
     sample_len: usize,
     /// What each law heard of `drive`, by its name, once it was asked.
-    listened: Arc<Mutex<BTreeMap<&'static str, Option<Arc<dyn Listened>>>>>,
+    listened: Arc<Mutex<Ears>>,
     frame_gain: FrameGain,
     pub(super) hop_s: f64,
     pub(super) step_config: StepConfig,

@@ -241,8 +241,9 @@ fn tell(
             }
         }
     }
-    let found = config.fit.laws[best.law_index].as_ref();
-    weight.lost_s = weighing.listened(found).and_then(|listened| listened.lost_s(&best.values));
+    // Of what was found in the end, which may be a published device by now.
+    let law = config.fit.laws[best.law_index].as_ref();
+    weight.lost_s = weighing.listened(law).and_then(|listened| listened.lost_s(&best.values));
     if !observer.progress(Stage::Verdict, 0.5) {
         return Err(Error::Cancelled);
     }

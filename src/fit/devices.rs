@@ -2,7 +2,7 @@
 
 use super::FitConfig;
 use super::search::{Polished, polish, position_of};
-use super::weighing::{Candidate, Weighing, mean};
+use super::weighing::{Candidate, Weighing, variance};
 use crate::law::{Law, Parameter};
 use crate::threads::map_all;
 use std::sync::Arc;
@@ -61,16 +61,11 @@ const RIVAL_SHARE: f64 = 0.5;
 pub fn has_rival(best: &Candidate, published: &[Candidate], laws: &[Arc<dyn Law>]) -> bool {
     let rarity = |device: &Candidate| cost_of_unusual(laws[device.law_index].as_ref(), &device.values);
     let commonness = rarity(best) + 1.0;
-    let deviation = |gain_db: &mut dyn Iterator<Item = f32>| {
-        let gain_db = gain_db.collect::<Vec<_>>();
-        let centre = mean(&gain_db);
-        gain_db.iter().map(|&g| (f64::from(g) - centre).powi(2)).sum::<f64>().sqrt()
-    };
-    let movement = deviation(&mut best.gain_db.iter().copied());
+    let movement_db = variance(&best.gain_db).sqrt();
     let is_close = |device: &&Candidate| device.loss < best.loss + RIVAL_POINTS && rarity(device) <= commonness;
     published.iter().filter(is_close).any(|device| {
-        let difference = device.gain_db.iter().zip(&best.gain_db).map(|(a, b)| a - b);
-        deviation(&mut difference.into_iter()) > RIVAL_SHARE * movement
+        let difference = device.gain_db.iter().zip(&best.gain_db).map(|(a, b)| a - b).collect::<Vec<_>>();
+        variance(&difference).sqrt() > RIVAL_SHARE * movement_db
     })
 }
 

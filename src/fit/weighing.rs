@@ -71,8 +71,14 @@ const TOGETHER: usize = 8;
 /// How far beyond the usual range a drift costs as much as the usual range does otherwise, in dB.
 const RUNAWAY_DB: f64 = 2.0;
 
-pub(super) fn mean(gain_db: &[f32]) -> f64 {
+fn mean(gain_db: &[f32]) -> f64 {
     gain_db.iter().map(|&g| f64::from(g)).sum::<f64>() / gain_db.len().max(1) as f64
+}
+
+/// Mean squared distance from the mean, in squared dB.
+pub(super) fn variance(gain_db: &[f32]) -> f64 {
+    let centre = mean(gain_db);
+    gain_db.iter().map(|&g| (f64::from(g) - centre).powi(2)).sum::<f64>() / gain_db.len().max(1) as f64
 }
 
 /// How much higher a gain is at its end than at its beginning, each of a fifth, in dB.
@@ -313,9 +319,7 @@ impl Weighing {
     /// Devices have a range and end near where they began: what decays alone cannot tell, a slow drift, is held small.
     pub(super) fn range_loss(&self, gain_db: &[f32]) -> f64 {
         let drift = drift_db(gain_db);
-        let centre = mean(gain_db);
-        let variance =
-            gain_db.iter().map(|&g| (f64::from(g) - centre).powi(2)).sum::<f64>() / gain_db.len().max(1) as f64;
+        let variance = variance(gain_db);
         self.range_weight * ((drift / USUAL_RANGE_DB).powi(2) + variance / (USUAL_RANGE_DB * USUAL_RANGE_DB))
     }
 

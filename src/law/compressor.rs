@@ -372,6 +372,11 @@ impl LevelSmoother {
     }
 }
 
+/// One to a lane; the lanes behind repeat the first.
+fn in_lanes<T: Clone, const L: usize>(smoothers: &[T]) -> [T; L] {
+    std::array::from_fn(|k| smoothers[if k < smoothers.len() { k } else { 0 }].clone())
+}
+
 /// Several of them side by side; each does what [`LevelSmoother::inverse_coarse`] does.
 struct LevelSmoothers<const L: usize> {
     each: [LevelSmoother; L],
@@ -388,7 +393,7 @@ struct LevelSmoothers<const L: usize> {
 
 impl<const L: usize> LevelSmoothers<L> {
     fn new(smoothers: &[LevelSmoother]) -> Self {
-        let each = std::array::from_fn(|k| smoothers[if k < smoothers.len() { k } else { 0 }].clone());
+        let each: [LevelSmoother; L] = in_lanes(smoothers);
         Self {
             len: smoothers.len(),
             envelope: [1e-20; L],
@@ -560,8 +565,7 @@ struct CurveSmoothers<const L: usize> {
 
 impl<const L: usize> CurveSmoothers<L> {
     fn new(smoothers: &[CurveSmoother]) -> Self {
-        let each: [CurveSmoother; L] =
-            std::array::from_fn(|k| smoothers[if k < smoothers.len() { k } else { 0 }].clone());
+        let each: [CurveSmoother; L] = in_lanes(smoothers);
         let mean = std::array::from_fn(|k| each[k].mean);
         Self { each, len: smoothers.len(), mean, power: [0.0; L], gain: [1.0; L], until_step: 0 }
     }

@@ -1,8 +1,12 @@
 //! How well a gain explains the decays: the misfit J.
 //!
-//! Subtract a gain `G` from every segment's levels, fit each segment robustly on its own (level, decay, shrunk second
-//! stage), and average `log(1 + (r/s)²)` over all points. At the true gain J is at or near its minimum: a gain control
-//! bends all decays at once, and nothing else does.
+//! Subtract a gain `G` from every segment's levels, fit each segment on its own (level, decay, shrunk second stage, and
+//! the scale of its residuals), and average the residuals' negative logarithmic likelihood over all points. At the true
+//! gain J is at or near its minimum: a gain control bends all decays at once, and nothing else does.
+//!
+//! Residuals follow Student's t distribution (K. Lange, R. Little, J. Taylor, 1989): most are small, some are not. Their
+//! scale is each segment's own: a partial that stands free is known to a twentieth of a decibel and says much, one that
+//! beats against others is known to one or two and says little.
 
 use crate::decay::Segment;
 use crate::partials::Partials;
@@ -11,29 +15,38 @@ use crate::stft::Stft;
 /// How decays are weighed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvidenceConfig {
-    /// Residual scale `s` in dB.
-    pub scale_db: f64,
+    /// Degrees of freedom of the residuals' distribution: the fewer, the less an outlier counts.
+    pub freedom: f64,
+    /// Least and largest scale of a segment's residuals, in dB.
+    pub scales_db: (f64, f64),
+    /// What a point counts: frames share samples, so that only some of them are independent.
+    pub point_weight: f64,
     /// Time constant of the second stage, in seconds.
     pub second_stage_s: f64,
     /// Prior standard deviation of the second stage, in dB.
     pub second_stage_db: f64,
     /// Reweighting rounds of each robust fit.
     pub round_len: usize,
-    /// What a segment's decay counts, in points, when it is compared with the same partial's decay at other times.
+    /// What a segment's decay counts when it is compared with the same partial's decay at other times.
     pub kin_weight: f64,
-    /// How much one partial's decay varies between strokes, in dB/s.
-    pub kin_spread_db_per_s: f64,
+    /// Degrees of freedom of the decays' distribution around their median.
+    pub kin_freedom: f64,
+    /// Least spread of one partial's decays, in dB/s.
+    pub kin_least_db_per_s: f64,
 }
 
 impl Default for EvidenceConfig {
     fn default() -> Self {
         Self {
-            scale_db: 0.5,
+            freedom: 3.0,
+            scales_db: (0.05, 3.0),
+            point_weight: 0.4,
             second_stage_s: 0.4,
-            second_stage_db: 10.0,
-            round_len: 4,
-            kin_weight: 3.0,
-            kin_spread_db_per_s: 5.0,
+            second_stage_db: 20.0,
+            round_len: 6,
+            kin_weight: 2.0,
+            kin_freedom: 4.0,
+            kin_least_db_per_s: 2.0,
         }
     }
 }
@@ -52,19 +65,50 @@ pub struct Evidence {
     /// Note of each segment.
     note: Vec<u32>,
     note_len: usize,
-    scale_db: f32,
+    noise: Noise,
     second_stage_db: f32,
     round_len: usize,
     /// Segments of one partial at different times, in groups: they should decay alike.
     kin: Vec<Vec<u32>>,
     kin_weight: f64,
-    kin_spread: f64,
+    kin_freedom: f64,
+    kin_least: f64,
     /// Which of two halves of the frequencies each segment lies in.
     half: Vec<bool>,
 }
 
+/// How residuals are distributed.
+#[derive(Debug, Clone, Copy)]
+struct Noise {
+    freedom: f32,
+    /// Least and largest scale in dB; the same where it is given.
+    least_db: f32,
+    most_db: f32,
+    /// What a point counts.
+    weight: f64,
+}
+
+/// The fit of one segment.
+struct Fit {
+    loss: f64,
+    /// Level against the first point in dB, slope in dB/s, second stage in dB.
+    solution: [f32; 3],
+    slope_error: f32,
+    /// Scale of the residuals in dB.
+    scale_db: f32,
+}
+
+/// Working space of a fit.
+#[derive(Default)]
+struct Scratch {
+    level: Vec<f32>,
+    residual: Vec<f32>,
+}
+
 /// Longest segment, in points, that fits the working buffers.
 const LONGEST: usize = 4096;
+/// Scale at which a fit begins, as a share of the root mean square of the residuals of least squares.
+const FIRST_SCALE: f32 = 0.7;
 
 impl Evidence {
     /// Lays out segments. `note` gives each segment's note, `0..note_len`.
@@ -78,12 +122,18 @@ impl Evidence {
             early: Vec::new(),
             note: note.to_vec(),
             note_len: note.iter().max().map_or(0, |&m| m as usize + 1),
-            scale_db: config.scale_db as f32,
+            noise: Noise {
+                freedom: config.freedom as f32,
+                least_db: config.scales_db.0 as f32,
+                most_db: config.scales_db.1 as f32,
+                weight: config.point_weight,
+            },
             second_stage_db: config.second_stage_db as f32,
             round_len: config.round_len,
             kin: kin_of(partials, segments),
             kin_weight: config.kin_weight,
-            kin_spread: config.kin_spread_db_per_s,
+            kin_freedom: config.kin_freedom,
+            kin_least: config.kin_least_db_per_s,
             half: segments.iter().map(|s| (partials.bin[s.points.start] / HALF_BINS) as u32 % 2 == 1).collect(),
         };
         for segment in segments {
@@ -128,11 +178,11 @@ impl Evidence {
     pub fn loss_by_note(&self, gain_db: &[f32]) -> Vec<f64> {
         let mut out = vec![0.0; self.note_len];
         let mut decays = vec![(0f32, 0f32); self.segment_len()];
-        let mut levels = Vec::with_capacity(LONGEST);
+        let mut scratch = Scratch::default();
         for (s, decay) in decays.iter_mut().enumerate() {
-            let (loss, slope, error) = self.segment_loss(s, gain_db, &mut levels);
-            out[self.note[s] as usize] += loss;
-            *decay = (slope, error);
+            let fit = self.segment_fit(s, gain_db, &mut scratch);
+            out[self.note[s] as usize] += fit.loss;
+            *decay = (fit.solution[1], fit.slope_error);
         }
         if self.kin_weight > 0.0 {
             self.add_kin_loss(&decays, &mut out);
@@ -142,20 +192,44 @@ impl Evidence {
 
     /// Decay does not depend on loudness, gain does: the decays of one partial at different times should agree.
     fn add_kin_loss(&self, decays: &[(f32, f32)], out: &mut [f64]) {
-        let mut sorted = Vec::new();
+        let mut working = Vec::new();
         for kin in &self.kin {
-            let centre = middle(kin.iter().map(|&s| decays[s as usize].0), &mut sorted);
+            let (centre, spread) = self.kin_spread(kin, decays, &mut working);
             for &s in kin {
                 let (slope, error) = decays[s as usize];
-                let r = f64::from(slope - centre) / self.kin_spread.hypot(f64::from(error));
-                out[self.note[s as usize] as usize] += self.kin_weight * (r * r).ln_1p();
+                let square = spread * spread + f64::from(error * error);
+                let departure = (f64::from(slope) - centre).powi(2) / (self.kin_freedom * square);
+                let loss = (square / (self.kin_least * self.kin_least)).ln() + (self.kin_freedom + 1.0) * departure.ln_1p();
+                out[self.note[s as usize] as usize] += self.kin_weight * loss;
             }
         }
     }
 
-    /// The same decays, judged by another residual scale in dB.
+    /// Median of the decays of one partial at different times, and their spread about it beyond their errors.
+    fn kin_spread(&self, kin: &[u32], decays: &[(f32, f32)], working: &mut Vec<f32>) -> (f64, f64) {
+        let centre = middle(kin.iter().map(|&s| decays[s as usize].0), working);
+        let departures = || kin.iter().map(|&s| (f64::from(decays[s as usize].0 - centre), f64::from(decays[s as usize].1)));
+        let deviation = middle(departures().map(|d| d.0.abs() as f32), working);
+        let mut spread = (1.4826 * f64::from(deviation)).max(self.kin_least);
+        let unbiased = kin.len() as f64 / (kin.len() - 1) as f64 * (self.kin_freedom + 1.0) / self.kin_freedom;
+        for _ in 0..KIN_ROUNDS {
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for (r, error) in departures() {
+                let square = spread * spread + error * error;
+                let own = spread * spread / square;
+                sum += own * r * r / (1.0 + r * r / (self.kin_freedom * square));
+                weights += own;
+            }
+            spread = (unbiased * sum / weights.max(1.0)).sqrt().max(self.kin_least);
+        }
+        (f64::from(centre), spread)
+    }
+
+    /// The same decays, their residuals judged by one scale in dB, the same for all.
     pub(crate) fn with_scale(&self, scale_db: f64) -> Self {
-        Self { scale_db: scale_db as f32, ..self.clone() }
+        let scale_db = scale_db as f32;
+        let noise = Noise { freedom: 1.0, least_db: scale_db, most_db: scale_db, weight: 1.0 };
+        Self { noise, second_stage_db: ROUGH_SECOND_STAGE_DB, ..self.clone() }
     }
 
     /// The segments in every other band of frequencies; notes stay the same.
@@ -203,17 +277,22 @@ impl Evidence {
     ) -> (nalgebra::DMatrix<f64>, nalgebra::DVector<f64>) {
         let mut normal = nalgebra::DMatrix::zeros(unknown_len, unknown_len);
         let mut right = nalgebra::DVector::zeros(unknown_len);
-        let mut levels = Vec::with_capacity(LONGEST);
-        let fits = (0..self.segment_len()).map(|s| self.segment_fit(s, gain_db, &mut levels)).collect::<Vec<_>>();
-        let mut centre = vec![None; self.segment_len()];
-        let mut sorted = Vec::new();
-        for kin in &self.kin {
-            let middle = middle(kin.iter().map(|&s| fits[s as usize].1[1]), &mut sorted);
+        let mut scratch = Scratch::default();
+        let fits = (0..self.segment_len()).map(|s| self.segment_fit(s, gain_db, &mut scratch)).collect::<Vec<_>>();
+        let decays = fits.iter().map(|fit| (fit.solution[1], fit.slope_error)).collect::<Vec<_>>();
+        let mut relatives = vec![None; self.segment_len()];
+        let mut working = Vec::new();
+        for kin in self.kin.iter().filter(|_| self.kin_weight > 0.0) {
+            let of_kin = self.kin_spread(kin, &decays, &mut working);
             for &s in kin {
-                centre[s as usize] = Some(middle);
+                relatives[s as usize] = Some(of_kin);
             }
         }
-        for (s, (_, solution, slope_error)) in fits.iter().enumerate() {
+        for (s, fit) in fits.iter().enumerate() {
+            let solution = &fit.solution;
+            // Half the loss of a residual `r` has the slope `counts r / (softness + r²)`.
+            let softness = self.noise.freedom * fit.scale_db * fit.scale_db;
+            let counts = self.noise.weight * f64::from(self.noise.freedom + 1.0) / 2.0;
             let points = self.first[s]..self.first[s + 1];
             let mut owners =
                 points.clone().flat_map(|i| answers[self.frame[i] as usize].iter().map(|a| a.0)).collect::<Vec<_>>();
@@ -232,8 +311,7 @@ impl Evidence {
                 let frame = self.frame[i] as usize;
                 let (t, e) = (self.lag_s[i], self.early[i]);
                 let r = self.level_db[i] - base - gain_db[frame] - solution[0] - solution[1] * t - solution[2] * e;
-                let scaled = f64::from(r / self.scale_db);
-                let w = 1.0 / (1.0 + scaled * scaled) / f64::from(self.scale_db * self.scale_db);
+                let w = counts / f64::from(softness + r * r);
                 let basis = nalgebra::Vector3::new(1.0, f64::from(t), f64::from(e));
                 own += w * basis * basis.transpose();
                 row.fill(0.0);
@@ -254,14 +332,14 @@ impl Evidence {
             }
             own[(0, 0)] += 1e-9;
             own[(1, 1)] += 1e-6;
-            own[(2, 2)] += 1.0 / f64::from(self.second_stage_db * self.second_stage_db);
+            own[(2, 2)] += counts / f64::from(self.noise.freedom * self.second_stage_db * self.second_stage_db);
             let Some(inverse) = own.try_inverse() else { continue };
             let solved = inverse * &cross;
             inner -= cross.transpose() * &solved;
-            if let Some(centre) = centre[s].filter(|_| self.kin_weight > 0.0) {
-                let spread = self.kin_spread.hypot(f64::from(*slope_error));
-                let q = f64::from(solution[1] - centre) / spread;
-                let w = self.kin_weight / (1.0 + q * q);
+            if let Some((centre, spread)) = relatives[s] {
+                let spread = spread.hypot(f64::from(fit.slope_error));
+                let q = (f64::from(solution[1]) - centre) / spread;
+                let w = self.kin_weight * (self.kin_freedom + 1.0) / (self.kin_freedom + q * q);
                 for k in 0..owners.len() {
                     let v = -solved[(1, k)] / spread;
                     pull[k] -= w * v * q;
@@ -280,68 +358,50 @@ impl Evidence {
         (normal, right)
     }
 
-    /// Robust loss of one segment after its own best fit, its slope in dB/s and the slope's error; `z` is working space.
-    fn segment_loss(&self, s: usize, gain_db: &[f32], z: &mut Vec<f32>) -> (f64, f32, f32) {
-        let (total, solution, slope_error) = self.segment_fit(s, gain_db, z);
-        (total, solution[1], slope_error)
-    }
-
-    fn segment_fit(&self, s: usize, gain_db: &[f32], z: &mut Vec<f32>) -> (f64, [f32; 3], f32) {
+    /// Fits one segment by reweighting (Student's t, its scale estimated along with the rest).
+    fn segment_fit(&self, s: usize, gain_db: &[f32], scratch: &mut Scratch) -> Fit {
         let points = self.first[s]..self.first[s + 1];
         let len = points.len();
         let lag = &self.lag_s[points.clone()];
         let early = &self.early[points.clone()];
         let base = self.level_db[points.start];
-        z.clear();
+        let Scratch { level, residual } = scratch;
+        level.clear();
         let levels = self.level_db[points.clone()].iter().zip(&self.frame[points]);
-        z.extend(levels.map(|(level, frame)| level - base - gain_db[*frame as usize]));
-        let inverse_scale = 1.0 / self.scale_db;
-        let ridge = (self.scale_db / self.second_stage_db).powi(2);
+        level.extend(levels.map(|(level, frame)| level - base - gain_db[*frame as usize]));
+        let Noise { freedom, least_db, most_db, weight } = self.noise;
+        let bounded = |scale_db: f32| scale_db.max(least_db).min(most_db);
+        // Scale of the residuals by maximum likelihood: their mean square, reweighted.
+        let scale_of = |sum: f32| bounded(((freedom + 1.0) / freedom * sum / len as f32).sqrt());
+        let mut scale_db = most_db;
         let mut solution = [0f32; 3];
         let mut slope_error = 1e3f32;
+        residual.clear();
+        residual.resize(len, 0.0);
         for round in 0..self.round_len {
-            let mut sums = [[0f32; LANES]; 9];
-            let mut add = |k: usize, w: f32, t: f32, e: f32, z: f32| {
-                let (wt, we) = (w * t, w * e);
-                sums[0][k] += w;
-                sums[1][k] += wt;
-                sums[2][k] += we;
-                sums[3][k] += wt * t;
-                sums[4][k] += wt * e;
-                sums[5][k] += we * e;
-                sums[6][k] += w * z;
-                sums[7][k] += wt * z;
-                sums[8][k] += we * z;
-            };
-            let weight = |t: f32, e: f32, z: f32| {
-                let r = (z - solution[0] - solution[1] * t - solution[2] * e) * inverse_scale;
-                if round == 0 { 1.0 } else { 1.0 / (1.0 + r * r) }
-            };
-            let whole = len - len % LANES;
-            for ((t, e), z) in
-                lag[..whole].chunks_exact(LANES).zip(early.chunks_exact(LANES)).zip(z.chunks_exact(LANES))
-            {
-                for k in 0..LANES {
-                    add(k, weight(t[k], e[k], z[k]), t[k], e[k], z[k]);
-                }
-            }
-            for i in whole..len {
-                add(0, weight(lag[i], early[i], z[i]), lag[i], early[i], z[i]);
-            }
-            let m = sums.map(|lanes| f64::from(lanes.iter().sum::<f32>()));
-            let Some(next) = solve(&m, f64::from(ridge)) else { break };
+            let softness = if round == 0 { 0.0 } else { 1.0 / (freedom * scale_db * scale_db) };
+            let sums = normal_sums(lag, early, level, residual, softness);
+            let ridge = f64::from(scale_db / self.second_stage_db).powi(2);
+            let Some(next) = solve(&sums, ridge) else { break };
             solution = next;
-            // Variance of the slope, second stage aside; frames that share samples count as one in four.
-            let spread = m[3] - m[1] * m[1] / m[0];
-            slope_error = self.scale_db * (4.0 / spread.max(1e-3)).sqrt() as f32;
+            for (((r, z), t), e) in residual.iter_mut().zip(level.iter()).zip(lag).zip(early) {
+                *r = z - solution[0] - solution[1] * t - solution[2] * e;
+            }
+            if round == 0 {
+                scale_db = bounded(FIRST_SCALE * (reweighted(residual, 0.0) / len as f32).sqrt());
+            }
+            scale_db = scale_of(reweighted(residual, 1.0 / (freedom * scale_db * scale_db)));
+            // Variance of the slope, second stage aside.
+            let spread = sums[3] - sums[1] * sums[1] / sums[0];
+            slope_error = scale_db * (SHARED_FRAMES / spread.max(1e-3)).sqrt() as f32;
         }
         // The logarithm of a product is the sum of logarithms, and one logarithm is cheaper than sixteen.
+        let softness = 1.0 / (freedom * scale_db * scale_db);
         let mut total = 0f64;
-        for ((t, e), z) in lag.chunks(16).zip(early.chunks(16)).zip(z.chunks(16)) {
+        for residual in residual.chunks(16) {
             let mut product = 1f32;
-            for ((t, e), z) in t.iter().zip(e).zip(z) {
-                let r = ((z - solution[0] - solution[1] * t - solution[2] * e) * inverse_scale).clamp(-100.0, 100.0);
-                product *= 1.0 + r * r;
+            for r in residual {
+                product *= 1.0 + (r * r * softness).min(1e4);
                 if product > 1e30 {
                     total += f64::from(product).ln();
                     product = 1.0;
@@ -349,8 +409,55 @@ impl Evidence {
             }
             total += f64::from(product).ln();
         }
-        (total, solution, slope_error)
+        let narrow = len as f64 * f64::from(scale_db / least_db).ln();
+        let loss = weight * (narrow + 0.5 * f64::from(freedom + 1.0) * total);
+        Fit { loss, solution, slope_error, scale_db }
     }
+}
+
+/// The sums of the normal equations of `level = a + b lag + c early`, each point counting `1 / (1 + softness r²)`.
+fn normal_sums(lag: &[f32], early: &[f32], level: &[f32], residual: &[f32], softness: f32) -> [f64; 9] {
+    let mut sums = [[0f32; LANES]; 9];
+    let mut add = |k: usize, t: f32, e: f32, z: f32, r: f32| {
+        let w = 1.0 / (1.0 + softness * r * r);
+        let (wt, we) = (w * t, w * e);
+        sums[0][k] += w;
+        sums[1][k] += wt;
+        sums[2][k] += we;
+        sums[3][k] += wt * t;
+        sums[4][k] += wt * e;
+        sums[5][k] += we * e;
+        sums[6][k] += w * z;
+        sums[7][k] += wt * z;
+        sums[8][k] += we * z;
+    };
+    let whole = lag.len() - lag.len() % LANES;
+    let chunks = lag[..whole].chunks_exact(LANES).zip(early.chunks_exact(LANES));
+    let chunks = chunks.zip(level.chunks_exact(LANES)).zip(residual.chunks_exact(LANES));
+    for (((t, e), z), r) in chunks {
+        for k in 0..LANES {
+            add(k, t[k], e[k], z[k], r[k]);
+        }
+    }
+    for i in whole..lag.len() {
+        add(0, lag[i], early[i], level[i], residual[i]);
+    }
+    sums.map(|lanes| f64::from(lanes.iter().sum::<f32>()))
+}
+
+/// Sum of squares of residuals, each counting `1 / (1 + softness r²)`.
+fn reweighted(residual: &[f32], softness: f32) -> f32 {
+    let mut sums = [0f32; LANES];
+    let whole = residual.len() - residual.len() % LANES;
+    for r in residual[..whole].chunks_exact(LANES) {
+        for k in 0..LANES {
+            sums[k] += r[k] * r[k] / (1.0 + softness * r[k] * r[k]);
+        }
+    }
+    for r in &residual[whole..] {
+        sums[0] += r * r / (1.0 + softness * r * r);
+    }
+    sums.iter().sum()
 }
 
 /// Median of at least one value; `sorted` is working space.
@@ -387,6 +494,12 @@ const KIN_BINS: f32 = 0.08;
 const HALF_BINS: f32 = 4.0;
 /// Fewest segments of a partial that can be compared.
 const MIN_KIN: usize = 3;
+/// Prior standard deviation of the second stage where one scale is given, in dB.
+const ROUGH_SECOND_STAGE_DB: f32 = 10.0;
+/// Rounds in which the spread of a partial's decays is found.
+const KIN_ROUNDS: usize = 8;
+/// Frames that share samples with one that counts as independent, where the error of a slope is concerned.
+const SHARED_FRAMES: f64 = 8.0;
 
 const LANES: usize = 8;
 

@@ -115,7 +115,8 @@ pub fn steps(partials: &Partials, onsets: &[u32], hop_s: f64, config: &StepConfi
     out
 }
 
-/// The step that a gain, given per frame in dB, predicts at an onset, by the same line and the same frames.
+/// The step that a gain, given per frame in dB, predicts at an onset, by the same line and the same frames; none where it could
+/// not have been measured.
 #[must_use]
 pub fn predicted_step(gain_db: &[f32], onset_frame: u32, hop_s: f64, config: &StepConfig) -> Option<f64> {
     let clear = (config.clear_s / hop_s).round() as i64;
@@ -124,7 +125,9 @@ pub fn predicted_step(gain_db: &[f32], onset_frame: u32, hop_s: f64, config: &St
     let points = (-reach..=reach)
         .filter(|lag| lag.abs() >= clear)
         .filter_map(|lag| Some((lag, f64::from(*gain_db.get(usize::try_from(onset + lag).ok()?)?))));
-    line_and_step(points, reach - clear).map(|(step, _)| step)
+    let (step, _) = line_and_step(points, reach - clear)?;
+    // A rise as high as that of a new stroke is taken for one, so that it cannot be measured.
+    (step < config.struck_db).then_some(step)
 }
 
 /// Least-squares fit of `a - d t + h [t > 0]`; the step `h` and its error. Both sides must be at least half full.

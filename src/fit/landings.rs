@@ -53,8 +53,8 @@ const EVEN_DB: f64 = 5.0;
 
 /// One stage of the search.
 struct Stage {
-    /// Residual scale, in dB.
-    scale_db: f64,
+    /// Residual scale, in dB; none: each segment's own.
+    scale_db: Option<f64>,
     /// What it counts, in points, that strokes fall to different gains.
     even_weight: f64,
     /// Steps, at most.
@@ -62,14 +62,15 @@ struct Stage {
 }
 
 /// Wide scales first.
-const STAGES: [Stage; 4] = [
-    Stage { scale_db: 3.0, even_weight: 20.0, step_len: 15 },
-    Stage { scale_db: 3.0, even_weight: 6.0, step_len: 15 },
-    Stage { scale_db: 1.2, even_weight: 6.0, step_len: 10 },
-    Stage { scale_db: 0.5, even_weight: 6.0, step_len: 10 },
+const STAGES: [Stage; 5] = [
+    Stage { scale_db: Some(3.0), even_weight: 20.0, step_len: 15 },
+    Stage { scale_db: Some(3.0), even_weight: 6.0, step_len: 15 },
+    Stage { scale_db: Some(1.2), even_weight: 6.0, step_len: 10 },
+    Stage { scale_db: Some(0.5), even_weight: 6.0, step_len: 10 },
+    Stage { scale_db: None, even_weight: 6.0, step_len: 0 },
 ];
 /// Enough to compare constants.
-const SCOUTING: [Stage; 1] = [Stage { scale_db: 3.0, even_weight: 20.0, step_len: 8 }];
+const SCOUTING: [Stage; 1] = [Stage { scale_db: Some(3.0), even_weight: 20.0, step_len: 8 }];
 
 /// How thoroughly landings are sought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,8 +136,8 @@ pub(crate) fn land(
         if index == 1 {
             search.even_out(&mut landings);
         }
-        let evidence = evidence.with_scale(stage.scale_db);
-        let (cost, gain_db) = search.descend(&evidence, stage, &mut landings);
+        let scaled = stage.scale_db.map(|scale_db| evidence.with_scale(scale_db));
+        let (cost, gain_db) = search.descend(scaled.as_ref().unwrap_or(evidence), stage, &mut landings);
         out = Some((cost, gain_db));
     }
     let (cost, gain_db) = out?;
@@ -372,7 +373,7 @@ const EVENING_ROUNDS: usize = 10;
 
 /// What the misfit counts at a residual scale: wide scales see less in each point.
 fn weight_of(stage: &Stage) -> f64 {
-    stage.scale_db / 0.5
+    stage.scale_db.map_or(1.0, |scale_db| scale_db / 0.5)
 }
 
 /// Adds one weighted equation, `row · step = residual`.
@@ -443,11 +444,16 @@ pub(crate) fn search(weighing: &Weighing, laws: &[std::sync::Arc<dyn crate::law:
             }
         }
     }
-    let null = weighing.null().loss;
+    // Rough landings are judged by a scale that forgives them.
+    let judge = weighing.evidence.with_scale(0.5);
+    let null = judge.misfit(&vec![0.0; weighing.frame_len()]) * judge.point_len() as f64;
     let costs = map_all(&trials, |(_, values, listened)| {
         let landed = land(weighing, &weighing.evidence, listened.as_ref(), values, Effort::Scouting);
         landed.map_or(f64::INFINITY, |l| {
-            weighing.weigh(0, Vec::new(), l.gain_db).loss + LANDING_COST * l.landings.len() as f64
+            judge.loss_by_note(&l.gain_db).iter().sum::<f64>()
+                + weighing.step_loss(&l.gain_db)
+                + weighing.range_loss(&l.gain_db)
+                + LANDING_COST * l.landings.len() as f64
         })
     });
     // The best constants of each law that explains about as much as the best law.

@@ -42,9 +42,9 @@ impl Default for VerdictConfig {
         Self {
             resample_len: 300,
             max_p_value: 0.02,
-            min_share: 0.006,
+            min_share: 0.002,
             hint_p_value: 0.1,
-            faint_share: 0.0025,
+            faint_share: 0.0008,
             faint_p_value: 0.25,
             min_step_ratio: 3.0,
             min_movement_db: 0.25,
@@ -162,7 +162,7 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
 }
 
 /// Share of the misfit above which decays speak loudly: eight times what untouched recordings reach.
-const LOUD_SHARE: f64 = 0.015;
+const LOUD_SHARE: f64 = 0.006;
 /// By how much loud decays, or a published device, raise the largest chance, and lower the least ratio of the steps' slope to its error.
 const LOUD_FACTOR: f64 = 5.0;
 const LOUD_STEP_FACTOR: f64 = 0.5;
@@ -179,4 +179,4 @@ const SURE_FACTOR: f64 = 7.5;
 const SURE_SHARE_FACTOR: f64 = 0.5;
 /// Share of the misfit from which decays need no more of the steps than not to be contradicted: five times what untouched
 /// recordings reach.
-const CONVINCING_SHARE: f64 = 0.01;
+const CONVINCING_SHARE: f64 = 0.004;

@@ -62,7 +62,14 @@ pub fn has_rival(best: &Candidate, published: &[Candidate], laws: &[Arc<dyn Law>
     let rarity = |device: &Candidate| cost_of_unusual(laws[device.law_index].as_ref(), &device.values);
     let commonness = rarity(best) + 1.0;
     let movement_db = variance(&best.gain_db).sqrt();
-    let is_close = |device: &&Candidate| device.loss < best.loss + RIVAL_POINTS && rarity(device) <= commonness;
+    // The same device, followed coarsely, may miss a fall that hangs on one sample: that is no other device.
+    let is_same = |device: &Candidate| {
+        let nearly = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-9 * b.abs();
+        device.law_index == best.law_index && device.values.iter().zip(&best.values).all(nearly)
+    };
+    let is_close = |device: &&Candidate| {
+        device.loss < best.loss + RIVAL_POINTS && rarity(device) <= commonness && !is_same(device)
+    };
     published.iter().filter(is_close).any(|device| {
         let difference = device.gain_db.iter().zip(&best.gain_db).map(|(a, b)| a - b).collect::<Vec<_>>();
         variance(&difference).sqrt() > RIVAL_SHARE * movement_db

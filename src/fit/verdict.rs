@@ -117,18 +117,18 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     if weighing.evidence.note_len() < config.min_notes {
         return undecided("too few notes ring long enough to show whether the level was controlled");
     }
+    // Decays that speak loudly need less from the steps: slow pieces have few onsets to measure.
+    let is_loud = (weight.share >= LOUD_SHARE || weight.is_published) && !weight.has_landings;
     // Steps that follow the gain closely let the notes be less sure: two witnesses, each of which could be chance.
     let steps_are_sure = movement_db >= SURE_MOVEMENT_DB
         && weight.step_slope.is_some_and(|(slope, error)| slope >= SURE_RATIO * error && SURE_SLOPES.contains(&slope));
     let max_p_value = if steps_are_sure {
         config.max_p_value * SURE_FACTOR
     } else {
-        config.max_p_value * if weight.share >= LOUD_SHARE || weight.is_published { LOUD_FACTOR } else { 1.0 }
+        config.max_p_value * if is_loud { LOUD_FACTOR } else { 1.0 }
     };
     let min_share = config.min_share * if steps_are_sure || weight.is_published { SURE_SHARE_FACTOR } else { 1.0 };
     let notes_agree = weight.p_value <= max_p_value && weight.share >= min_share;
-    // Decays that speak loudly need less from the steps: slow pieces have few onsets to measure.
-    let is_loud = (weight.share >= LOUD_SHARE || weight.is_published) && !weight.has_landings;
     let needed = config.min_step_ratio * if is_loud { LOUD_STEP_FACTOR } else { 1.0 };
     // Decays that all resamples agree on, and that explain five times what chance does, only must not be contradicted.
     let is_convincing =

@@ -134,7 +134,8 @@ pub fn search(
     let first = order[0];
     let leader = families[first].lowest();
     // The leader stays even where it explains less than no gain at all.
-    order.retain(|&k| k == first || null - families[k].lowest() >= CONTENDING_SHARE * (null - leader));
+    let least = CONTENDING_SHARE * (null - leader) - SCOUT_CHANCE;
+    order.retain(|&k| k == first || null - families[k].lowest() >= least);
     order.truncate(CONTENDERS);
     for &index in &order {
         evolve(weighing, config, &mut families, index, &mut pool, &mut advance)?;
@@ -170,6 +171,8 @@ const MOST_MEMBERS: usize = 24;
 const CONTENDERS: usize = 4;
 /// A family contends if its first draw explains this share of what the leader's explains.
 const CONTENDING_SHARE: f64 = 0.35;
+/// Points of misfit that chance, or the price of its constants, may cost a family on a beginning that tells little.
+const SCOUT_CHANCE: f64 = 100.0;
 /// Generations after which a family is measured against the leader.
 const PATIENCE: usize = 3;
 /// Share of the leader's improvement that a family needs to go on.

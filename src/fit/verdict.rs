@@ -17,8 +17,8 @@ pub struct VerdictConfig {
     pub resample_len: usize,
     /// Largest chance, by resamples, that the notes left out do not agree.
     pub max_p_value: f64,
-    /// Least share of the misfit that the gain must explain. True gains explain 0.01 to 0.12; the slow law that
-    /// untouched recordings sometimes accept, 0.002.
+    /// Least share of the misfit that the gain must explain. True gains explain 0.002 to 0.06; the best law on untouched
+    /// recordings, at most 0.0005.
     pub min_share: f64,
     /// At or below this chance, there is a hint of a gain control however small the share: over 11 untouched recordings
     /// the lowest was 0.25.
@@ -45,7 +45,7 @@ impl Default for VerdictConfig {
             min_share: 0.002,
             hint_p_value: 0.1,
             faint_share: 0.0008,
-            faint_p_value: 0.25,
+            faint_p_value: 0.4,
             min_step_ratio: 3.0,
             min_movement_db: 0.25,
             min_notes: 12,
@@ -130,9 +130,10 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     let min_share = config.min_share * if steps_are_sure || weight.is_published { SURE_SHARE_FACTOR } else { 1.0 };
     let notes_agree = weight.p_value <= max_p_value && weight.share >= min_share;
     let needed = config.min_step_ratio * if is_loud { LOUD_STEP_FACTOR } else { 1.0 };
-    // Decays that all resamples agree on, and that explain five times what chance does, only must not be contradicted.
+    // A published device that all resamples agree on, and that explains eight times what chance does, only must not be
+    // contradicted: nothing was chosen so that the decays would agree.
     let is_convincing =
-        !weight.has_landings && weight.share >= CONVINCING_SHARE && weight.p_value <= config.max_p_value;
+        weight.is_published && weight.share >= CONVINCING_SHARE && weight.p_value <= config.max_p_value;
     let agrees = |slope: f64, error: f64| slope >= needed * error && slope > MIN_SLOPE;
     let steps_agree = weight.step_slope.map(|(slope, error)| agrees(slope, error) || (is_convincing && slope > -error));
     let moves = movement_db >= config.min_movement_db;
@@ -161,7 +162,7 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     }
 }
 
-/// Share of the misfit above which decays speak loudly: eight times what untouched recordings reach.
+/// Share of the misfit above which decays speak loudly: twelve times what untouched recordings reach.
 const LOUD_SHARE: f64 = 0.006;
 /// By how much loud decays, or a published device, raise the largest chance, and lower the least ratio of the steps' slope to its error.
 const LOUD_FACTOR: f64 = 5.0;

@@ -199,7 +199,8 @@ impl Evidence {
                 let (slope, error) = decays[s as usize];
                 let square = spread * spread + f64::from(error * error);
                 let departure = (f64::from(slope) - centre).powi(2) / (self.kin_freedom * square);
-                let loss = (square / (self.kin_least * self.kin_least)).ln() + (self.kin_freedom + 1.0) * departure.ln_1p();
+                let loss =
+                    (square / (self.kin_least * self.kin_least)).ln() + (self.kin_freedom + 1.0) * departure.ln_1p();
                 out[self.note[s as usize] as usize] += self.kin_weight * loss;
             }
         }
@@ -208,7 +209,8 @@ impl Evidence {
     /// Median of the decays of one partial at different times, and their spread about it beyond their errors.
     fn kin_spread(&self, kin: &[u32], decays: &[(f32, f32)], working: &mut Vec<f32>) -> (f64, f64) {
         let centre = middle(kin.iter().map(|&s| decays[s as usize].0), working);
-        let departures = || kin.iter().map(|&s| (f64::from(decays[s as usize].0 - centre), f64::from(decays[s as usize].1)));
+        let departures =
+            || kin.iter().map(|&s| (f64::from(decays[s as usize].0 - centre), f64::from(decays[s as usize].1)));
         let deviation = middle(departures().map(|d| d.0.abs() as f32), working);
         let mut spread = (1.4826 * f64::from(deviation)).max(self.kin_least);
         let unbiased = kin.len() as f64 / (kin.len() - 1) as f64 * (self.kin_freedom + 1.0) / self.kin_freedom;
@@ -384,13 +386,8 @@ impl Evidence {
             let ridge = f64::from(scale_db / self.second_stage_db).powi(2);
             let Some(next) = solve(&sums, ridge) else { break };
             solution = next;
-            for (((r, z), t), e) in residual.iter_mut().zip(level.iter()).zip(lag).zip(early) {
-                *r = z - solution[0] - solution[1] * t - solution[2] * e;
-            }
-            if round == 0 {
-                scale_db = bounded(FIRST_SCALE * (reweighted(residual, 0.0) / len as f32).sqrt());
-            }
-            scale_db = scale_of(reweighted(residual, 1.0 / (freedom * scale_db * scale_db)));
+            let sum = residuals(lag, early, level, &solution, residual, softness);
+            scale_db = if round == 0 { bounded(FIRST_SCALE * (sum / len as f32).sqrt()) } else { scale_of(sum) };
             // Variance of the slope, second stage aside.
             let spread = sums[3] - sums[1] * sums[1] / sums[0];
             slope_error = scale_db * (SHARED_FRAMES / spread.max(1e-3)).sqrt() as f32;
@@ -445,17 +442,31 @@ fn normal_sums(lag: &[f32], early: &[f32], level: &[f32], residual: &[f32], soft
     sums.map(|lanes| f64::from(lanes.iter().sum::<f32>()))
 }
 
-/// Sum of squares of residuals, each counting `1 / (1 + softness r²)`.
-fn reweighted(residual: &[f32], softness: f32) -> f32 {
+/// Fills in the residuals; the sum of their squares, each counting `1 / (1 + softness r²)`.
+fn residuals(
+    lag: &[f32],
+    early: &[f32],
+    level: &[f32],
+    solution: &[f32; 3],
+    residual: &mut [f32],
+    softness: f32,
+) -> f32 {
     let mut sums = [0f32; LANES];
-    let whole = residual.len() - residual.len() % LANES;
-    for r in residual[..whole].chunks_exact(LANES) {
+    let mut add = |k: usize, t: f32, e: f32, z: f32, r: &mut f32| {
+        *r = z - solution[0] - solution[1] * t - solution[2] * e;
+        let square = *r * *r;
+        sums[k] += square / (1.0 + softness * square);
+    };
+    let whole = lag.len() - lag.len() % LANES;
+    let (chunks, rest) = residual.split_at_mut(whole);
+    let inputs = lag[..whole].chunks_exact(LANES).zip(early.chunks_exact(LANES)).zip(level.chunks_exact(LANES));
+    for (r, ((t, e), z)) in chunks.chunks_exact_mut(LANES).zip(inputs) {
         for k in 0..LANES {
-            sums[k] += r[k] * r[k] / (1.0 + softness * r[k] * r[k]);
+            add(k, t[k], e[k], z[k], &mut r[k]);
         }
     }
-    for r in &residual[whole..] {
-        sums[0] += r * r / (1.0 + softness * r * r);
+    for (r, i) in rest.iter_mut().zip(whole..) {
+        add(0, lag[i], early[i], level[i], r);
     }
     sums.iter().sum()
 }
@@ -503,22 +514,23 @@ const SHARED_FRAMES: f64 = 8.0;
 
 const LANES: usize = 8;
 
-/// Solves the 3x3 normal equations `[[w, t, e], [t, tt, te], [e, te, ee + ridge]] β = [z, tz, ez]`.
+/// Solves the 3x3 normal equations `[[w, t, e], [t, tt, te], [e, te, ee + ridge]] β = [z, tz, ez]` by elimination; none where
+/// they are not positive definite.
 fn solve(m: &[f64; 9], ridge: f64) -> Option<[f32; 3]> {
-    let normal = nalgebra::Matrix3::new(
-        m[0] + 1e-9,
-        m[1],
-        m[2], //
-        m[1],
-        m[3] + 1e-6,
-        m[4], //
-        m[2],
-        m[4],
-        m[5] + ridge,
-    );
-    let right = nalgebra::Vector3::new(m[6], m[7], m[8]);
-    let solution = normal.cholesky()?.solve(&right);
-    Some([solution[0] as f32, solution[1] as f32, solution[2] as f32])
+    let [w, t, e, tt, te, ee, z, tz, ez] = *m;
+    let w = w + 1e-9;
+    let (of_t, of_e) = (t / w, e / w);
+    let (tt, te, ee) = (tt + 1e-6 - of_t * t, te - of_t * e, ee + ridge - of_e * e);
+    let (tz, ez) = (tz - of_t * z, ez - of_e * z);
+    let of_e_in_t = te / tt;
+    let (ee, ez) = (ee - of_e_in_t * te, ez - of_e_in_t * tz);
+    if !(w > 0.0 && tt > 0.0 && ee > 0.0) {
+        return None;
+    }
+    let c = ez / ee;
+    let b = (tz - te * c) / tt;
+    let a = (z - t * b - e * c) / w;
+    Some([a as f32, b as f32, c as f32])
 }
 
 /// Gathers a law's gain, sample by sample, into what each STFT frame sees of it: the linear average under the window.

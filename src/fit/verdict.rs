@@ -132,12 +132,13 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     let needed = config.min_step_ratio * if is_loud { LOUD_STEP_FACTOR } else { 1.0 };
     // A published device that all resamples agree on, and that explains eight times what chance does, only must not be
     // contradicted: nothing was chosen so that the decays would agree.
-    let is_convincing =
-        weight.is_published && weight.share >= CONVINCING_SHARE && weight.p_value <= config.max_p_value;
+    let is_convincing = weight.is_published && weight.share >= LOUD_SHARE && weight.p_value <= config.max_p_value;
     let agrees = |slope: f64, error: f64| slope >= needed * error && slope > MIN_SLOPE;
     let steps_agree = weight.step_slope.map(|(slope, error)| agrees(slope, error) || (is_convincing && slope > -error));
     let moves = movement_db >= config.min_movement_db;
     let is_found = notes_agree && moves;
+    let hints = weight.p_value <= config.hint_p_value
+        || (weight.share >= config.faint_share && weight.p_value <= config.faint_p_value);
     if let Some(lost_s) = weight.lost_s.filter(|_| is_found) {
         return undecided(&format!(
             "a stroke overloaded the device at {lost_s:.1} s, and how far its gain fell there cannot be told"
@@ -152,18 +153,13 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
             undecided("the decays suggest a gain control, but the sounding partials do not dip with it at new notes")
         }
         (true, None) => undecided("the decays suggest a gain control, but no onset lets it be checked"),
-        (false, _)
-            if weight.p_value <= config.hint_p_value
-                || (weight.share >= config.faint_share && weight.p_value <= config.faint_p_value) =>
-        {
-            undecided("the decays hint at a gain control, but too faintly to tell which")
-        }
+        (false, _) if moves && hints => undecided("the decays hint at a gain control, but too faintly to tell which"),
         (false, _) => Verdict::None,
     }
 }
 
-/// Share of the misfit above which decays speak loudly: twelve times what untouched recordings reach.
-const LOUD_SHARE: f64 = 0.006;
+/// Share of the misfit above which decays speak loudly: eight times what untouched recordings reach.
+const LOUD_SHARE: f64 = 0.004;
 /// By how much loud decays, or a published device, raise the largest chance, and lower the least ratio of the steps' slope to its error.
 const LOUD_FACTOR: f64 = 5.0;
 const LOUD_STEP_FACTOR: f64 = 0.5;
@@ -178,6 +174,3 @@ const SURE_FACTOR: f64 = 7.5;
 /// By how much sure steps lower the least share of the misfit, and a published device: of 390 such devices the best explains
 /// 0.0003 of an untouched recording.
 const SURE_SHARE_FACTOR: f64 = 0.5;
-/// Share of the misfit from which decays need no more of the steps than not to be contradicted: five times what untouched
-/// recordings reach.
-const CONVINCING_SHARE: f64 = 0.004;

@@ -606,47 +606,19 @@ impl<const L: usize> CurveSmoothers<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::law::together::tests::{assert_same_alone, struck_notes};
     use crate::law::{Direction, gain_of};
 
     #[test]
     fn side_by_side_is_one_after_the_other_to_the_last_bit() {
-        let heard = struck_notes();
         let many = (0..11).map(|k| {
             let k = f64::from(k);
             vec![-50.0 + 4.0 * k, 0.1 + 0.08 * k, 2.0 * k, 0.0005 * (k + 1.0), 0.03 * (k + 1.0), 0.001 * (k + 1.0)]
         });
         let many = many.collect::<Vec<_>>();
         for law in Compressor::ALL {
-            // Hops of whole groups of three samples, and others; the last is cut off.
-            for hop in [480usize, 110, 441] {
-                for len in [1, 3, 11] {
-                    let together = law.inverse_blocks_of(&many[..len], 48_000.0, &heard[..50_001], hop);
-                    let together = together.unwrap_or_default();
-                    assert_eq!(together.len(), len);
-                    for (values, together) in many.iter().zip(&together) {
-                        let mut running = law.start(values, 48_000.0);
-                        let mut gain = vec![0.0; hop];
-                        let alone = heard[..50_001].chunks(hop).map(|block| {
-                            let gain = &mut gain[..block.len()];
-                            running.inverse_coarse(block, gain);
-                            crate::law::sum(gain) / block.len() as f32
-                        });
-                        assert!(alone.eq(together.iter().copied()), "{} hop {hop} of {len}", law.name());
-                    }
-                }
-            }
+            assert_same_alone(&law, &many);
         }
-    }
-
-    fn struck_notes() -> Vec<f32> {
-        (0..96_000)
-            .map(|n| {
-                let t = f64::from(n) / 48_000.0;
-                let since = t % 0.5;
-                let loud = [0.5, 0.05, 0.8, 0.2][(t / 0.5) as usize % 4];
-                (loud * (-3.0 * since).exp() * (std::f64::consts::TAU * 330.0 * t).sin()) as f32
-            })
-            .collect()
     }
 
     #[test]

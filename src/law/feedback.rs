@@ -8,7 +8,9 @@
 //! update therefore gives the very gain the device had, whatever its constants; nothing has to be solved. The price is
 //! that the start gain is lost (an overall volume), and that a wrong target drifts without end: the range bounds it.
 
-use super::{GainControl, Habit, Law, Parameter, Scale};
+use super::block_means::BlockMeans;
+use super::{GainControl, Habit, Law, Listened, Parameter, Scale};
+use std::sync::Arc;
 
 /// Natural logarithm per decibel of amplitude: `ln(10) / 20`.
 const LN_PER_DB: f64 = std::f64::consts::LN_10 / 20.0;
@@ -138,15 +140,48 @@ impl Law for Feedback {
     }
 
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
-        let value = |i| clamped(&FEEDBACK, values, i);
-        let step = value(1) * LN_PER_DB / sample_rate_hz;
-        Box::new(RunningFeedback {
-            rise: 1.0 + step,
-            fall_per_power: step * (-2.0 * LN_PER_DB * value(0)).exp(),
-            max_gain: (value(2) * LN_PER_DB).exp(),
-            min_gain: (value(3) * LN_PER_DB).exp(),
-            gain: 1.0,
-        })
+        Box::new(RunningFeedback::new(values, sample_rate_hz))
+    }
+
+    fn listen(&self, recorded: &[f32], sample_rate_hz: f64) -> Option<Arc<dyn Listened>> {
+        let pieces = recorded.chunks(PIECE_SAMPLES).map(|piece| {
+            let powers = || piece.iter().map(|y| power(f64::from(*y)));
+            (powers().sum(), powers().map(|p| p * p).sum())
+        });
+        Some(Arc::new(Recording { pieces: pieces.collect(), sample_rate_hz, sample_len: recorded.len() }))
+    }
+}
+
+/// Samples over which the power is added up for the coarse inverse: 1 ms at 48 kHz.
+const PIECE_SAMPLES: usize = 48;
+
+/// What the coarse inverse needs of a recording: the gain's logarithm moves by the sum of `ln(1 + k (1 - y^2 / r^2))`, which is
+/// `u - u^2 / 2` summed for the small `u` that all but the fastest rates have, so that sums of `y^2` and `y^4` tell it.
+#[derive(Debug)]
+struct Recording {
+    /// Sums of `y^2` and `y^4`, piece by piece.
+    pieces: Vec<(f64, f64)>,
+    sample_rate_hz: f64,
+    sample_len: usize,
+}
+
+impl Listened for Recording {
+    fn inverse_blocks(&self, values: &[f64], hop_samples: usize) -> Vec<f32> {
+        let RunningFeedback { rise, fall_per_power, max_gain, min_gain, gain } =
+            RunningFeedback::new(values, self.sample_rate_hz);
+        let rise = rise - 1.0;
+        let mut means = BlockMeans::new(PIECE_SAMPLES as f64, hop_samples, self.sample_len);
+        let mut before = gain;
+        for (power, square) in &self.pieces {
+            let len = PIECE_SAMPLES as f64;
+            let sum = len * rise - fall_per_power * power;
+            let squares =
+                len * rise * rise - 2.0 * rise * fall_per_power * power + fall_per_power * fall_per_power * square;
+            let after = (before * (sum - 0.5 * squares).exp()).clamp(min_gain, max_gain);
+            means.push(before, after);
+            before = after;
+        }
+        means.finish()
     }
 }
 
@@ -162,6 +197,18 @@ struct RunningFeedback {
 }
 
 impl RunningFeedback {
+    fn new(values: &[f64], sample_rate_hz: f64) -> Self {
+        let value = |i| clamped(&FEEDBACK, values, i);
+        let step = value(1) * LN_PER_DB / sample_rate_hz;
+        Self {
+            rise: 1.0 + step,
+            fall_per_power: step * (-2.0 * LN_PER_DB * value(0)).exp(),
+            max_gain: (value(2) * LN_PER_DB).exp(),
+            min_gain: (value(3) * LN_PER_DB).exp(),
+            gain: 1.0,
+        }
+    }
+
     #[inline]
     fn hear(&mut self, output: f64) {
         let factor = (self.rise - self.fall_per_power * power(output)).max(SMALLEST_STEP);
@@ -339,6 +386,35 @@ impl GainControl for RunningFeedbackCompressor {
         for (y, g) in recorded.iter().zip(gain) {
             *g = self.gain_now() as f32;
             self.hear(f64::from(*y));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::law::together::tests::struck_notes;
+
+    #[test]
+    fn what_was_heard_gives_the_gain_of_every_sample() {
+        let (heard, hop) = (struck_notes(), 480);
+        let listened = Feedback.listen(&heard, 48_000.0).map(|l| move |values: &[f64]| l.inverse_blocks(values, hop));
+        let coarse_of = listened.unwrap_or_else(|| unreachable!("feedback listens"));
+        // The last is the fastest that is searched for: there a sample moves the gain by more than the series holds for.
+        for (values, most_db) in [
+            ([-24.0, 4.2, 60.0, -60.0], 0.01),
+            ([-12.0, 40.0, 6.0, -6.0], 0.02),
+            ([-30.0, 1.0, 60.0, -60.0], 0.01),
+            ([-24.0, 150.0, 60.0, -60.0], 1.0),
+        ] {
+            let mut running = Feedback.start(&values, 48_000.0);
+            let mut gain = vec![0.0; hop];
+            for (block, coarse) in heard.chunks(hop).zip(coarse_of(&values)) {
+                running.inverse(block, &mut gain);
+                let exact = gain.iter().sum::<f32>() / hop as f32;
+                let error_db = 20.0 * (coarse / exact).log10();
+                assert!(error_db.abs() < most_db, "{values:?}: {error_db} dB");
+            }
         }
     }
 }

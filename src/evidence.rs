@@ -415,31 +415,36 @@ impl Evidence {
 /// The sums of the normal equations of `level = a + b lag + c early`, each point counting `1 / (1 + softness r²)`.
 fn normal_sums(lag: &[f32], early: &[f32], level: &[f32], residual: &[f32], softness: f32) -> [f64; 9] {
     let mut sums = [[0f32; LANES]; 9];
-    let mut add = |k: usize, t: f32, e: f32, z: f32, r: f32| {
-        let w = 1.0 / (1.0 + softness * r * r);
-        let (wt, we) = (w * t, w * e);
-        sums[0][k] += w;
-        sums[1][k] += wt;
-        sums[2][k] += we;
-        sums[3][k] += wt * t;
-        sums[4][k] += wt * e;
-        sums[5][k] += we * e;
-        sums[6][k] += w * z;
-        sums[7][k] += wt * z;
-        sums[8][k] += we * z;
-    };
     let whole = lag.len() - lag.len() % LANES;
-    let chunks = lag[..whole].chunks_exact(LANES).zip(early.chunks_exact(LANES));
-    let chunks = chunks.zip(level.chunks_exact(LANES)).zip(residual.chunks_exact(LANES));
+    let chunks = lag[..whole].as_chunks().0.iter().zip(early[..whole].as_chunks().0);
+    let chunks = chunks.zip(level[..whole].as_chunks().0).zip(residual[..whole].as_chunks().0);
     for (((t, e), z), r) in chunks {
-        for k in 0..LANES {
-            add(k, t[k], e[k], z[k], r[k]);
-        }
+        add_points(&mut sums, t, e, z, r, softness);
     }
+    let mut rest = [[0f32; 1]; 9];
     for i in whole..lag.len() {
-        add(0, lag[i], early[i], level[i], residual[i]);
+        add_points(&mut rest, &[lag[i]], &[early[i]], &[level[i]], &[residual[i]], softness);
     }
-    sums.map(|lanes| f64::from(lanes.iter().sum::<f32>()))
+    std::array::from_fn(|k| f64::from(sums[k].iter().sum::<f32>() + rest[k][0]))
+}
+
+/// Adds points side by side: one array after the other, so that the compiler makes vectors of them.
+#[inline(always)]
+fn add_points<const L: usize>(
+    sums: &mut [[f32; L]; 9],
+    t: &[f32; L],
+    e: &[f32; L],
+    z: &[f32; L],
+    r: &[f32; L],
+    softness: f32,
+) {
+    let w: [f32; L] = std::array::from_fn(|k| 1.0 / (1.0 + softness * r[k] * r[k]));
+    let times = |a: &[f32; L], b: &[f32; L]| -> [f32; L] { std::array::from_fn(|k| a[k] * b[k]) };
+    let (wt, we) = (times(&w, t), times(&w, e));
+    let terms = [w, wt, we, times(&wt, t), times(&wt, e), times(&we, e), times(&w, z), times(&wt, z), times(&we, z)];
+    for (sum, term) in sums.iter_mut().zip(&terms) {
+        *sum = std::array::from_fn(|k| sum[k] + term[k]);
+    }
 }
 
 /// Fills in the residuals; the sum of their squares, each counting `1 / (1 + softness r²)`.

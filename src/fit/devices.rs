@@ -67,9 +67,9 @@ pub fn has_rival(best: &Candidate, published: &[Candidate], laws: &[Arc<dyn Law>
         let nearly = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-9 * b.abs();
         device.law_index == best.law_index && device.values.iter().zip(&best.values).all(nearly)
     };
-    let is_close = |device: &&Candidate| {
-        device.loss < best.loss + RIVAL_POINTS && rarity(device) <= commonness && !is_same(device)
-    };
+    let own = published.iter().filter(|device| is_same(device)).map(|device| device.loss).fold(best.loss, f64::min);
+    let is_close =
+        |device: &&Candidate| device.loss < own + RIVAL_POINTS && rarity(device) <= commonness && !is_same(device);
     published.iter().filter(is_close).any(|device| {
         let difference = device.gain_db.iter().zip(&best.gain_db).map(|(a, b)| a - b).collect::<Vec<_>>();
         variance(&difference).sqrt() > RIVAL_SHARE * movement_db

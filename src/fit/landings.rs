@@ -53,24 +53,25 @@ const EVEN_DB: f64 = 5.0;
 
 /// One stage of the search.
 struct Stage {
-    /// Residual scale, in dB; none: each segment's own.
-    scale_db: Option<f64>,
+    /// Residual scale, in dB.
+    scale_db: f64,
     /// What it counts, in points, that strokes fall to different gains.
     even_weight: f64,
     /// Steps, at most.
     step_len: usize,
 }
 
+/// Residual scale with which the search ends, in dB.
+const NARROWEST_DB: f64 = 0.5;
 /// Wide scales first.
-const STAGES: [Stage; 5] = [
-    Stage { scale_db: Some(3.0), even_weight: 20.0, step_len: 15 },
-    Stage { scale_db: Some(3.0), even_weight: 6.0, step_len: 15 },
-    Stage { scale_db: Some(1.2), even_weight: 6.0, step_len: 10 },
-    Stage { scale_db: Some(0.5), even_weight: 6.0, step_len: 10 },
-    Stage { scale_db: None, even_weight: 6.0, step_len: 0 },
+const STAGES: [Stage; 4] = [
+    Stage { scale_db: 3.0, even_weight: 20.0, step_len: 15 },
+    Stage { scale_db: 3.0, even_weight: 6.0, step_len: 15 },
+    Stage { scale_db: 1.2, even_weight: 6.0, step_len: 10 },
+    Stage { scale_db: NARROWEST_DB, even_weight: 6.0, step_len: 10 },
 ];
 /// Enough to compare constants.
-const SCOUTING: [Stage; 1] = [Stage { scale_db: Some(3.0), even_weight: 20.0, step_len: 8 }];
+const SCOUTING: [Stage; 1] = [Stage { scale_db: 3.0, even_weight: 20.0, step_len: 8 }];
 
 /// How thoroughly landings are sought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +88,6 @@ pub(crate) struct Landed {
     pub landings: Vec<Landing>,
     /// Gain that each frame sees, in dB.
     pub gain_db: Vec<f32>,
-    /// Loss, priors included.
-    pub cost: f64,
 }
 
 /// How the gain of each frame answers to each landing: pairs of landing and dB per dB.
@@ -136,12 +135,9 @@ pub(crate) fn land(
         if index == 1 {
             search.even_out(&mut landings);
         }
-        let scaled = stage.scale_db.map(|scale_db| evidence.with_scale(scale_db));
-        let (cost, gain_db) = search.descend(scaled.as_ref().unwrap_or(evidence), stage, &mut landings);
-        out = Some((cost, gain_db));
+        out = Some(search.descend(&evidence.with_scale(stage.scale_db), stage, &mut landings));
     }
-    let (cost, gain_db) = out?;
-    Some(Landed { landings, gain_db, cost })
+    Some(Landed { landings, gain_db: out? })
 }
 
 /// What does not change while landings are sought.
@@ -201,7 +197,7 @@ impl<'a> Search<'a> {
     }
 
     /// Damped Gauss-Newton steps until nothing improves.
-    fn descend(&self, evidence: &Evidence, stage: &Stage, landings: &mut Vec<Landing>) -> (f64, Vec<f32>) {
+    fn descend(&self, evidence: &Evidence, stage: &Stage, landings: &mut Vec<Landing>) -> Vec<f32> {
         let (mut cost, mut gain_db) = self.cost(evidence, stage, landings);
         let mut damping = FIRST_DAMPING;
         for _ in 0..stage.step_len {
@@ -231,7 +227,7 @@ impl<'a> Search<'a> {
                 break;
             }
         }
-        (cost, gain_db)
+        gain_db
     }
 
     /// The normal equations of one step: decays, onset steps and priors.
@@ -373,7 +369,7 @@ const EVENING_ROUNDS: usize = 10;
 
 /// What the misfit counts at a residual scale: wide scales see less in each point.
 fn weight_of(stage: &Stage) -> f64 {
-    stage.scale_db.map_or(1.0, |scale_db| scale_db / 0.5)
+    stage.scale_db / NARROWEST_DB
 }
 
 /// Adds one weighted equation, `row · step = residual`.
@@ -386,28 +382,46 @@ fn add_row(row: &[(usize, f64)], weight: f64, residual: f64, normal: &mut DMatri
     }
 }
 
-/// Landings fitted to one half of the partials, judged by the other, both ways: the loss of each note.
-///
-/// The landings are many; judged by the partials that they were fitted to, they would vote for themselves. Also the gains
-/// of both halves.
-pub(crate) fn crossed(
+/// Landings that each half of the partials asks for, and their mean: what one half asks for and the other does not is
+/// chance, and the mean moves less by it than landings asked of all at once.
+pub(crate) fn by_halves(
     weighing: &Weighing,
     listened: &dyn Listened,
     values: &[f64],
-) -> Option<(Vec<f32>, [Vec<f32>; 2])> {
+) -> Option<(Vec<Landing>, [Half; 2])> {
     let halves = [weighing.evidence.half(false), weighing.evidence.half(true)];
     let landed = map_all(&halves, |half| land(weighing, half, listened, values, Effort::Full));
     let [first, second] = <[Option<Landed>; 2]>::try_from(landed).ok()?;
-    let (first, second) = (first?.gain_db, second?.gain_db);
+    let (first, second) = (first?, second?);
+    let mut landings = first.landings;
+    for (landing, other) in landings.iter_mut().zip(&second.landings) {
+        landing.rise_db = 0.5 * (landing.rise_db + other.rise_db);
+    }
+    let [one, other] = halves;
+    let halves = [Half { evidence: one, gain_db: first.gain_db }, Half { evidence: other, gain_db: second.gain_db }];
+    Some((landings, halves))
+}
+
+/// Half of the partials, and the gain that its landings make.
+pub(crate) struct Half {
+    evidence: Evidence,
+    gain_db: Vec<f32>,
+}
+
+/// The loss of each note, each half of the partials judged under the gain that the other asked for.
+///
+/// The landings are many; judged by the partials that they were fitted to, they would vote for themselves.
+fn crossed(weighing: &Weighing, [first, second]: &[Half; 2]) -> Vec<f32> {
     let mut loss_by_note = weighing.null().loss_by_note;
-    let flat = vec![0.0; first.len()];
-    for (half, gain_db) in [(&halves[1], &first), (&halves[0], &second)] {
-        let explained = half.loss_by_note(gain_db).into_iter().zip(half.loss_by_note(&flat));
+    let flat = vec![0.0; first.gain_db.len()];
+    for (judge, asked) in [(second, first), (first, second)] {
+        let with = judge.evidence.loss_by_note(&asked.gain_db);
+        let explained = with.into_iter().zip(judge.evidence.loss_by_note(&flat));
         for (loss, (with, without)) in loss_by_note.iter_mut().zip(explained) {
             *loss += (with - without) as f32;
         }
     }
-    Some((loss_by_note, [first, second]))
+    loss_by_note
 }
 
 /// A law with a ceiling, its constants, and where it landed.
@@ -445,7 +459,7 @@ pub(crate) fn search(weighing: &Weighing, laws: &[std::sync::Arc<dyn crate::law:
         }
     }
     // Rough landings are judged by a scale that forgives them.
-    let judge = weighing.evidence.with_scale(0.5);
+    let judge = weighing.evidence.with_scale(NARROWEST_DB);
     let null = judge.misfit(&vec![0.0; weighing.frame_len()]) * judge.point_len() as f64;
     let costs = map_all(&trials, |(_, values, listened)| {
         let landed = land(weighing, &weighing.evidence, listened.as_ref(), values, Effort::Scouting);
@@ -468,17 +482,23 @@ pub(crate) fn search(weighing: &Weighing, laws: &[std::sync::Arc<dyn crate::law:
         .collect::<Vec<_>>();
     // By partials that had no say: a law with less memory bends more easily to those that had.
     let total = |notes: &[f32]| notes.iter().map(|&l| f64::from(l)).sum::<f64>();
-    let crossings = map_all(&contenders, |&k| crossed(weighing, trials[k].2.as_ref(), &trials[k].1));
-    let (best, (crossed_loss_by_note, halves_db)) = contenders
+    let landed = map_all(&contenders, |&k| by_halves(weighing, trials[k].2.as_ref(), &trials[k].1));
+    let (best, landings, halves, crossed_loss_by_note) = contenders
         .into_iter()
-        .zip(crossings)
-        .filter_map(|(k, crossed)| Some((k, crossed?)))
-        .min_by(|a, b| total(&a.1.0).total_cmp(&total(&b.1.0)))?;
+        .zip(landed)
+        .filter_map(|(k, landed)| {
+            let (landings, halves) = landed?;
+            let crossed = crossed(weighing, &halves);
+            Some((k, landings, halves, crossed))
+        })
+        .min_by(|a, b| total(&a.3).total_cmp(&total(&b.3)))?;
     let (law_index, values, listened) = &trials[best];
-    let landed = land(weighing, &weighing.evidence, listened.as_ref(), values, Effort::Full)?;
-    let cost = landed.cost + LANDING_COST * landed.landings.len() as f64;
-    let candidate = weighing.weigh(*law_index, values.clone(), landed.gain_db);
+    let search = Search::new(weighing, listened.as_ref(), values, runs(&listened.contacts_s(values)));
+    let (cost, gain_db) = search.cost(&weighing.evidence, &STAGES[STAGES.len() - 1], &landings);
+    let cost = cost + LANDING_COST * landings.len() as f64;
+    let candidate = weighing.weigh(*law_index, values.clone(), gain_db);
+    let halves_db = halves.map(|half| half.gain_db);
     let loss = candidate.loss + total(&crossed_loss_by_note) - total(&candidate.loss_by_note);
     let crossed = Candidate { loss, loss_by_note: crossed_loss_by_note, ..candidate.clone() };
-    Some(CeilingFit { candidate, crossed, halves_db, landings: landed.landings, cost })
+    Some(CeilingFit { candidate, crossed, halves_db, landings, cost })
 }

@@ -71,7 +71,7 @@ pub struct Weight {
     pub has_rival: bool,
     /// When, in seconds, the gain fell by an amount that nothing in the recording tells.
     pub lost_s: Option<f64>,
-    /// Whether landings were estimated: with their freedom, the steps have to speak for themselves.
+    /// Whether landings were estimated: with their freedom, the steps have to be sure.
     pub has_landings: bool,
 }
 
@@ -129,7 +129,11 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     };
     let min_share = config.min_share * if steps_are_sure || weight.is_published { SURE_SHARE_FACTOR } else { 1.0 };
     let notes_agree = weight.p_value <= max_p_value && weight.share >= min_share;
-    let needed = config.min_step_ratio * if is_loud { LOUD_STEP_FACTOR } else { 1.0 };
+    let needed = match (weight.has_landings, is_loud) {
+        (true, _) => SURE_RATIO,
+        (false, true) => config.min_step_ratio * LOUD_STEP_FACTOR,
+        (false, false) => config.min_step_ratio,
+    };
     // A published device that all resamples agree on, and that explains eight times what chance does, only must not be
     // contradicted: nothing was chosen so that the decays would agree.
     let is_convincing = weight.is_published && weight.share >= LOUD_SHARE && weight.p_value <= config.max_p_value;

@@ -1,7 +1,7 @@
 //! How well a gain explains a recording: decays, onset steps, and what no device does.
 
 use super::devices::{FREE_FROM, cost_of_unusual, is_usual};
-use super::landings::{self, Effort};
+use super::landings;
 use super::search::values_at;
 use crate::decay::{self, DecayConfig, Segment};
 use crate::evidence::{Evidence, EvidenceConfig, FrameGain};
@@ -174,8 +174,8 @@ impl Weighing {
     #[must_use]
     pub fn land(&self, law: &dyn Law, values: &[f64]) -> Vec<Landing> {
         let listened = self.listened(law);
-        let landed = listened.and_then(|l| landings::land(self, &self.evidence, l.as_ref(), values, Effort::Full));
-        landed.map_or_else(Vec::new, |landed| landed.landings)
+        let landed = listened.and_then(|listened| landings::by_halves(self, listened.as_ref(), values));
+        landed.map_or_else(Vec::new, |(landings, _)| landings)
     }
 
     fn drive(&self) -> &[f32] {

@@ -64,7 +64,7 @@ pub fn has_rival(best: &Candidate, published: &[Candidate], laws: &[Arc<dyn Law>
     let movement_db = variance(&best.gain_db).sqrt();
     // The same device, followed coarsely, may miss a fall that hangs on one sample: that is no other device.
     let is_same = |device: &Candidate| {
-        let nearly = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-9 * b.abs();
+        let nearly = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-9 * b.abs().max(1.0);
         device.law_index == best.law_index && device.values.iter().zip(&best.values).all(nearly)
     };
     let own = published.iter().filter(|device| is_same(device)).map(|device| device.loss).fold(best.loss, f64::min);

@@ -42,6 +42,12 @@ impl Row {
         self.rms / self.rms0
     }
 
+    /// Whether less is left than the oracle leaves, which is known to a thousandth of a decibel: where both did nothing,
+    /// neither is better.
+    fn beats_oracle(&self) -> bool {
+        self.oracle.is_some_and(|oracle| (1e3 * self.rms).round() < (1e3 * oracle).round())
+    }
+
     fn has_gain(&self) -> bool {
         self.agc != "none"
     }
@@ -151,7 +157,7 @@ fn quantile(values: &[f64], share: f64) -> f64 {
 fn group_row(name: &str, rows: &[&Row]) -> String {
     let ratios = rows.iter().map(|r| r.ratio()).collect::<Vec<_>>();
     let oracle = rows.iter().filter_map(|r| r.oracle.map(|o| o / r.rms0)).collect::<Vec<_>>();
-    let beaten = rows.iter().filter(|r| r.oracle.is_some_and(|o| r.rms < o)).count();
+    let beaten = rows.iter().filter(|r| r.beats_oracle()).count();
     let counted = |word: &str| rows.iter().filter(|r| verdict_word(&r.analysis.verdict) == word).count();
     format!(
         "| {name} | {} | 1.00 | {:.2} | {:.2} | {:.2} | {beaten} | {} / {} / {} |\n",
@@ -176,7 +182,7 @@ fn report(rows: &[Row]) -> String {
     );
     let ratios = gained.iter().map(|r| r.ratio()).collect::<Vec<_>>();
     let oracle = gained.iter().filter_map(|r| r.oracle.map(|o| o / r.rms0)).collect::<Vec<_>>();
-    let beaten = gained.iter().filter(|r| r.oracle.is_some_and(|o| r.rms < o)).count();
+    let beaten = gained.iter().filter(|r| r.beats_oracle()).count();
     let worse = ratios.iter().filter(|r| **r > 1.02).count();
     let harm = untouched.iter().map(|r| r.harm).fold(0.0, f64::max);
     let decided = gained.iter().filter(|r| r.analysis.verdict == Verdict::Agc).collect::<Vec<_>>();

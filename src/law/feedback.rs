@@ -400,7 +400,7 @@ mod tests {
         let (heard, hop) = (struck_notes(), 480);
         let listened = Feedback.listen(&heard, 48_000.0).map(|l| move |values: &[f64]| l.inverse_blocks(values, hop));
         let coarse_of = listened.unwrap_or_else(|| unreachable!("feedback listens"));
-        // The last is the fastest that is searched for: there a sample moves the gain by more than the series holds for.
+        // At the last rate the loudest samples move the gain by more than the series holds for.
         for (values, most_db) in [
             ([-24.0, 4.2, 60.0, -60.0], 0.01),
             ([-12.0, 40.0, 6.0, -6.0], 0.02),

@@ -72,7 +72,9 @@ fn maxima([far_left, left, here, right, far_right]: [&[f32]; 5], least: f32) -> 
 
 /// The top of the parabola through a maximum.
 fn interpolated(power: &[f32], k: usize) -> Peak {
-    let [a, b, c] = [power[k - 1], power[k], power[k + 1]].map(|p| 10.0 * p.max(f32::MIN_POSITIVE).log10());
+    // In doubles: the last bits of a single-precision logarithm differ from machine to machine.
+    let level_db = |p: f32| (10.0 * f64::from(p.max(f32::MIN_POSITIVE)).log10()) as f32;
+    let [a, b, c] = [power[k - 1], power[k], power[k + 1]].map(level_db);
     let curvature = a - 2.0 * b + c;
     let q = if curvature < 0.0 { 0.5 * (a - c) / curvature } else { 0.0 };
     Peak { bin: k as f32 + q, level_db: b - 0.25 * (a - c) * q }

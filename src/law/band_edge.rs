@@ -25,18 +25,18 @@ pub(super) struct MeanSpectrum {
 
 impl MeanSpectrum {
     pub(super) fn new(recorded: &[f32], sample_rate_hz: f64) -> Self {
-        let fft = RealFftPlanner::<f32>::new().plan_fft_forward(SPECTRUM_SAMPLES);
+        let fft = RealFftPlanner::<f64>::new().plan_fft_forward(SPECTRUM_SAMPLES);
         let (mut input, mut spectrum) = (fft.make_input_vec(), fft.make_output_vec());
         let mut power = vec![0.0; spectrum.len()];
         let stride = ((STRIDE_S * sample_rate_hz) as usize).max(1);
         for start in (0..recorded.len().saturating_sub(SPECTRUM_SAMPLES)).step_by(stride).take(SPECTRA) {
             for (n, (to, x)) in input.iter_mut().zip(&recorded[start..]).enumerate() {
-                let phase = std::f32::consts::TAU * n as f32 / SPECTRUM_SAMPLES as f32;
-                *to = x * (0.5 - 0.5 * phase.cos());
+                let phase = std::f64::consts::TAU * n as f64 / SPECTRUM_SAMPLES as f64;
+                *to = f64::from(*x) * (0.5 - 0.5 * phase.cos());
             }
             // The lengths are those the plan made, the only thing that can go wrong.
             if fft.process(&mut input, &mut spectrum).is_ok() {
-                power.iter_mut().zip(&spectrum).for_each(|(p, x)| *p += f64::from(x.norm_sqr()));
+                power.iter_mut().zip(&spectrum).for_each(|(p, x)| *p += x.norm_sqr());
             }
         }
         Self { power, bin_hz: sample_rate_hz / SPECTRUM_SAMPLES as f64 }

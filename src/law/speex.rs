@@ -210,6 +210,11 @@ fn device_rate_index(values: &[f64]) -> usize {
     nearest.unwrap_or(DEVICE_RATES_HZ.len() - 1)
 }
 
+/// By way of doubles: the last bits of a single-precision exponential differ from machine to machine.
+fn exp(x: f32) -> f32 {
+    f64::from(x).exp() as f32
+}
+
 /// The value of a parameter, clamped; the default where it is missing or not finite.
 fn value(values: &[f64], i: usize) -> f32 {
     match values.get(i) {
@@ -239,10 +244,10 @@ impl Settings {
         let value = |i| value(values, i);
         let frame_s = (frame_len as f64 / sample_rate_hz) as f32;
         Self {
-            level: FULL_SCALE * (value(0) * LN_PER_DB).exp(),
-            max_gain: (value(1) * LN_PER_DB).exp(),
-            largest_rise: (value(2) * frame_s * LN_PER_DB).exp(),
-            largest_fall: (-value(3) * frame_s * LN_PER_DB).exp(),
+            level: FULL_SCALE * exp(value(0) * LN_PER_DB),
+            max_gain: exp(value(1) * LN_PER_DB),
+            largest_rise: exp(value(2) * frame_s * LN_PER_DB),
+            largest_fall: exp(-value(3) * frame_s * LN_PER_DB),
         }
     }
 
@@ -302,7 +307,8 @@ impl Leveller {
             }
         }
         let average = self.loudness / (1e-4 + self.weight);
-        let mut target = AMPLITUDE_SCALE * settings.level * average.powf(-1.0 / LOUDNESS_EXPONENT as f32);
+        let mut target =
+            AMPLITUDE_SCALE * settings.level * f64::from(average).powf(-1.0 / f64::from(LOUDNESS_EXPONENT)) as f32;
         if (speech > 0.5 && warm) || target < self.gain {
             target = target.min(settings.largest_rise * self.gain);
             if loudness < 10.0 * self.previous_loudness {
@@ -338,7 +344,8 @@ fn within(ratio: f32) -> bool {
 struct Running {
     settings: Settings,
     frame_len: usize,
-    fft: Arc<dyn RealToComplex<f32>>,
+    /// In doubles, so that what comes out does not hang on the instructions that a machine has.
+    fft: Arc<dyn RealToComplex<f64>>,
     /// Analysis window over two frames; its square is power-complementary.
     window: Vec<f32>,
     /// Weight of each bin in the loudness, times the length of the window.
@@ -355,9 +362,9 @@ struct Running {
     /// Gain of the last frame as it was applied, and of the one before.
     applied: f32,
     applied_before: f32,
-    windowed: Vec<f32>,
-    spectrum: Vec<Complex<f32>>,
-    scratch: Vec<Complex<f32>>,
+    windowed: Vec<f64>,
+    spectrum: Vec<Complex<f64>>,
+    scratch: Vec<Complex<f64>>,
     power: Vec<f32>,
 }
 
@@ -401,8 +408,9 @@ impl Running {
     fn analyse(&mut self) -> f32 {
         let mut peak = 0f32;
         for ((out, x), w) in self.windowed.iter_mut().zip(&self.input[self.frame_len..]).zip(&self.window) {
-            *out = x * w;
-            peak = peak.max(out.abs());
+            let x = x * w;
+            *out = f64::from(x);
+            peak = peak.max(x.abs());
         }
         self.transform();
         peak
@@ -416,7 +424,7 @@ impl Running {
         }
         let scale = 1.0 / (4.0 * (self.frame_len * self.frame_len) as f32);
         for (p, x) in self.power.iter_mut().zip(&self.spectrum) {
-            *p = x.norm_sqr() * scale;
+            *p = x.norm_sqr() as f32 * scale;
         }
     }
 
@@ -479,7 +487,7 @@ impl Running {
         let halves = frames.chunks_exact(self.frame_len).zip(self.window.chunks_exact(self.frame_len));
         for (((ys, ws), out), g) in halves.zip(self.windowed.chunks_exact_mut(self.frame_len)).zip(gains.windows(2)) {
             for (((out, y), w), v) in out.iter_mut().zip(ys).zip(ws).zip(rising) {
-                *out = y * w / (g[0] + (g[1] - g[0]) * v * v);
+                *out = f64::from(y * w / (g[0] + (g[1] - g[0]) * v * v));
             }
         }
         self.transform();

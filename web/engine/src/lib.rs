@@ -4,6 +4,8 @@
 //! and memory, without a generator whose version would have to match. One thread; whoever wants to stop ends the worker.
 
 mod abi;
+#[cfg(target_arch = "wasm32")]
+mod math;
 mod session;
 
 pub use session::{Level, Session, Story};

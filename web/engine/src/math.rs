@@ -1,0 +1,23 @@
+//! Single-precision functions, by way of doubles.
+//!
+//! What WebAssembly brings along for them is older than what other systems have, and its last bits differ; decoders make their
+//! tables with them. Computed in doubles and rounded once, they agree with the usual C libraries but for a few values in a
+//! million, so that a search ends in the browser where it ends natively.
+#![allow(unsafe_code, reason = "the linker takes these for its own by their names")]
+
+macro_rules! by_way_of_doubles {
+    ($($name:ident($($x:ident),*) = $value:expr;)*) => {$(
+        #[unsafe(no_mangle)]
+        extern "C" fn $name($($x: f32),*) -> f32 {
+            $(let $x = f64::from($x);)*
+            $value as f32
+        }
+    )*};
+}
+
+by_way_of_doubles! {
+    sinf(x) = x.sin();
+    cosf(x) = x.cos();
+    expf(x) = x.exp();
+    powf(x, y) = x.powf(y);
+}

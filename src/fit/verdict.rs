@@ -127,7 +127,7 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     } else {
         config.max_p_value * if is_loud { LOUD_FACTOR } else { 1.0 }
     };
-    let min_share = config.min_share * if steps_are_sure || weight.is_published { SURE_SHARE_FACTOR } else { 1.0 };
+    let min_share = config.min_share * if steps_are_sure { SURE_SHARE_FACTOR } else { 1.0 };
     let notes_agree = weight.p_value <= max_p_value && weight.share >= min_share;
     let needed = match (weight.has_landings, is_loud) {
         (true, _) => SURE_RATIO,
@@ -175,6 +175,5 @@ const SURE_RATIO: f64 = 5.0;
 const SURE_SLOPES: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 const SURE_MOVEMENT_DB: f64 = 0.6;
 const SURE_FACTOR: f64 = 7.5;
-/// By how much sure steps lower the least share of the misfit, and a published device: of 390 such devices the best explains
-/// 0.0003 of an untouched recording.
+/// By how much sure steps lower the least share of the misfit.
 const SURE_SHARE_FACTOR: f64 = 0.5;

@@ -122,6 +122,8 @@ fn round_trip_db(law: &dyn Law, values: &[f64], x: &[f32]) -> f64 {
 /// 4:1 above -30 dBFS without a knee; ffmpeg's 20 and 800 ms are time constants of 5 and 200 ms.
 const COMPRESSOR: [(&str, f64); 5] =
     [("threshold_db", -30.0), ("slope", 0.75), ("knee_db", 0.0), ("attack_s", 0.005), ("release_s", 0.2)];
+const COMPANDER: [(&str, f64); 5] =
+    [("threshold_db", -30.0), ("slope", 0.6), ("knee_db", 0.0), ("attack_s", 0.005), ("release_s", 0.2)];
 const DAGC: [(&str, f64); 2] = [("target_rms_db", -26.989_7), ("rate_db_per_s", 4.169_2)];
 const SPEEX: [(&str, f64); 2] = [("level_db", -8.725_4), ("max_gain_db", 24.0)];
 const ALIMITER: [(&str, f64); 3] = [("ceiling_db", -18.061_8), ("attack_s", 0.005), ("release_s", 0.4)];
@@ -153,6 +155,20 @@ fn compressor_peak_equals_compand() {
     for (name, settings) in [("compressor-peak", &with_slower_release()[..]), ("compressor", &COMPRESSOR)] {
         let error_db = forward_error_db(name, settings, trace);
         assert!(error_db > EXACT_DB, "{name}: {error_db} dB");
+    }
+}
+
+/// Below its threshold the curve of this trace falls by 0.3 dB a dB.
+#[test]
+fn compander_equals_compand() {
+    let trace = include_str!("data/compander-compand.csv");
+    let settings = |expansion: f64| [&COMPANDER[..], &[("expansion", expansion)]].concat();
+    let error_db = forward_error_db("compander", &settings(0.3), trace);
+    assert!(error_db < EXACT_DB, "{error_db} dB");
+    // Planted faults: a tenth more expansion, and none.
+    for expansion in [0.33, 0.0] {
+        let error_db = forward_error_db("compander", &settings(expansion), trace);
+        assert!(error_db > EXACT_DB, "{expansion}: {error_db} dB");
     }
 }
 

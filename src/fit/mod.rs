@@ -111,11 +111,8 @@ pub fn search(
     let mut pool: Vec<Candidate> = Vec::new();
     let mut families = Vec::new();
     for (law_index, law) in config.laws.iter().enumerate() {
-        let positions = if law.needs_landings() {
-            vec![default_position(law.as_ref())]
-        } else {
-            first_draw(law.as_ref(), config, law_index)
-        };
+        let positions =
+            if law.needs_landings() { vec![default_position(law.as_ref())] } else { first_draw(law.as_ref(), config) };
         let scored = scout.scores(law.as_ref(), law_index, &positions);
         let scored = scored.into_iter().map(|candidate| candidate.loss).collect::<Vec<_>>();
         let mut drawn = positions.into_iter().zip(scored).collect::<Vec<_>>();
@@ -146,7 +143,11 @@ pub fn search(
     let is_close = |index: &&usize| null - families[**index].lowest() >= CLOSE_SHARE * (null - leader);
     let close = order.iter().take(POLISHED).take_while(is_close).copied().collect::<Vec<_>>();
     advance()?;
-    polish_families(weighing, config, &mut families, &close, &mut pool);
+    let starts = close.iter().map(|&k| (k, families[k].drawn[0].0.clone())).collect::<Vec<_>>();
+    polish_families(weighing, config, &mut families, starts, config.polish_evaluations, &mut pool);
+    // What leads may be next of kin to what was at work: it has found where, not what.
+    let starts = kin_of_leader(weighing, config, &families, &close, &pool);
+    polish_families(weighing, config, &mut families, starts, config.polish_evaluations / 2, &mut pool);
     advance()?;
     let families = families
         .into_iter()
@@ -201,9 +202,21 @@ fn members(law: &dyn Law, config: &FitConfig) -> usize {
     (config.members_per_parameter * law.parameters().len()).clamp(8, MOST_MEMBERS)
 }
 
-/// Random source of one family.
-fn random_of(config: &FitConfig, law_index: usize) -> Uniform {
-    Uniform::new(config.seed.wrapping_mul(0x9E37_79B9).wrapping_add(law_index as u64))
+/// What a family draws random numbers for.
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    Scouting,
+    Evolving,
+}
+
+/// Random source of one family: of its own name, so that what one family finds does not hang on which others there are.
+fn random_of(config: &FitConfig, law: &dyn Law, phase: Phase) -> Uniform {
+    // Fowler, Noll and Vo's hash.
+    let named = law
+        .name()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    Uniform::new(config.seed.wrapping_mul(0x9E37_79B9).wrapping_add(named).wrapping_add(phase as u64))
 }
 
 /// Where a law's defaults lie in the unit cube.
@@ -213,8 +226,8 @@ fn default_position(law: &dyn Law) -> Vec<f64> {
 }
 
 /// The points at which a family is scouted, the defaults among them.
-fn first_draw(law: &dyn Law, config: &FitConfig, law_index: usize) -> Vec<Vec<f64>> {
-    let mut random = random_of(config, law_index);
+fn first_draw(law: &dyn Law, config: &FitConfig) -> Vec<Vec<f64>> {
+    let mut random = random_of(config, law, Phase::Scouting);
     let parameters = law.parameters();
     let mut positions = latin_hypercube(members(law, config) * FIRST_DRAW, parameters.len(), &mut random);
     // Devices are sold with their defaults: a good part of the draws leaves constants where they were.
@@ -243,9 +256,9 @@ fn evolve(
     let law = config.laws[law_index].as_ref();
     let mut positions = families[index].drawn.iter().map(|d| d.0.clone()).collect::<Vec<_>>();
     let related = related_best(law, config, pool);
-    let generations = config.generations / if related.is_some() { 3 } else { 1 };
+    let generations = config.generations / if related.is_empty() { 1 } else { 3 };
     positions.extend(related);
-    let mut random = random_of(config, law_index + config.laws.len());
+    let mut random = random_of(config, law, Phase::Evolving);
     let scored = weighing.scores(law, law_index, &positions);
     families[index].evaluation_len += scored.len();
     let mut population = positions.into_iter().zip(scored.iter().map(|c| c.loss)).collect::<Vec<_>>();
@@ -276,40 +289,80 @@ fn evolve(
     Ok(())
 }
 
-/// The best constants of the families already searched that share most of this law's parameter names.
-fn related_best(law: &dyn Law, config: &FitConfig, pool: &[Candidate]) -> Option<Vec<f64>> {
-    let parameters = law.parameters();
-    let related = |c: &&Candidate| {
-        let known = config.laws[c.law_index].parameters();
-        known.iter().filter(|k| parameters.iter().any(|p| p.name == k.name)).count() * 3 >= known.len() * 2
-    };
-    let best = pool.iter().filter(related).min_by(|a, b| a.loss.total_cmp(&b.loss))?;
-    let known = config.laws[best.law_index].parameters();
-    let value_of = |p: &Parameter| known.iter().position(|k| k.name == p.name).map_or(p.default, |k| best.values[k]);
-    Some(position_of(parameters, &parameters.iter().map(value_of).collect::<Vec<_>>()))
+/// Whether two laws share most of their constants' names.
+fn are_kin(known: &dyn Law, law: &dyn Law) -> bool {
+    let shared = |k: &&Parameter| law.parameters().iter().any(|p| p.name == k.name);
+    known.parameters().iter().filter(shared).count() * 3 >= known.parameters().len() * 2
 }
 
-/// Local search from the best member of each of these families.
+/// Where a law lies that has the constants of its kin. What it has beyond them is taken at its default, and at its lowest,
+/// where it matters least.
+fn in_place_of(kin: &Candidate, law: &dyn Law, config: &FitConfig) -> Vec<Vec<f64>> {
+    let parameters = law.parameters();
+    let known = config.laws[kin.law_index].parameters();
+    let with = |missing: fn(&Parameter) -> f64| {
+        let value_of =
+            |p: &Parameter| known.iter().position(|k| k.name == p.name).map_or(missing(p), |k| kin.values[k]);
+        position_of(parameters, &parameters.iter().map(value_of).collect::<Vec<_>>())
+    };
+    let mut out = vec![with(|p| p.default), with(|p| p.low)];
+    out.dedup();
+    out
+}
+
+/// The best constants that a law's kin have found.
+fn related_best(law: &dyn Law, config: &FitConfig, pool: &[Candidate]) -> Vec<Vec<f64>> {
+    let related = pool.iter().filter(|c| are_kin(config.laws[c.law_index].as_ref(), law));
+    let best = related.min_by(|a, b| a.loss.total_cmp(&b.loss));
+    best.map_or_else(Vec::new, |best| in_place_of(best, law, config))
+}
+
+/// The leader's kin that were not polished, each in the leader's place or, if that is better, its own.
+fn kin_of_leader(
+    weighing: &Weighing,
+    config: &FitConfig,
+    families: &[Family],
+    polished: &[usize],
+    pool: &[Candidate],
+) -> Vec<(usize, Vec<f64>)> {
+    let Some(leader) = pool.iter().min_by(|a, b| a.loss.total_cmp(&b.loss)) else { return Vec::new() };
+    let leading = config.laws[leader.law_index].as_ref();
+    let is_kin = |k: &usize| {
+        let law = config.laws[families[*k].law_index].as_ref();
+        !polished.contains(k) && are_kin(leading, law) && are_kin(law, leading)
+    };
+    let best_place = |k: usize| {
+        let law_index = families[k].law_index;
+        let law = config.laws[law_index].as_ref();
+        let places = in_place_of(leader, law, config).into_iter().chain([families[k].drawn[0].0.clone()]);
+        let scored = places.map(|position| (weighing.score(law, law_index, &position).loss, position));
+        scored.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, position)| (k, position))
+    };
+    (0..families.len()).filter(is_kin).filter_map(best_place).collect()
+}
+
+/// Local search of these families from these places.
 fn polish_families(
     weighing: &Weighing,
     config: &FitConfig,
     families: &mut [Family],
-    indices: &[usize],
+    starts: Vec<(usize, Vec<f64>)>,
+    evaluations: usize,
     pool: &mut Vec<Candidate>,
 ) {
-    let starts = indices.iter().map(|&k| (families[k].law_index, families[k].drawn[0].0.clone())).collect::<Vec<_>>();
-    let polished = map_all(&starts, |(law_index, start)| {
-        let law = config.laws[*law_index].as_ref();
+    let polished = map_all(&starts, |(index, start)| {
+        let law_index = families[*index].law_index;
+        let law = config.laws[law_index].as_ref();
         let seen = std::cell::RefCell::new(Vec::new());
-        let polished = polish(start, 0.05, config.polish_evaluations, |position| {
-            let candidate = weighing.score(law, *law_index, position);
+        let polished = polish(start, 0.05, evaluations, |position| {
+            let candidate = weighing.score(law, law_index, position);
             let loss = candidate.loss;
             seen.borrow_mut().push(candidate);
             loss
         });
         (polished, seen.into_inner())
     });
-    for (&index, (polished, seen)) in indices.iter().zip(polished) {
+    for ((index, _), (polished, seen)) in starts.into_iter().zip(polished) {
         families[index].evaluation_len += polished.evaluation_len;
         families[index].termination = polished.termination;
         pool.extend(seen);

@@ -286,7 +286,7 @@ impl Weighing {
     /// Scores a law's gain, what unusual constants cost included.
     #[must_use]
     pub fn weigh_law(&self, law: &dyn Law, law_index: usize, values: Vec<f64>, gain_db: Vec<f32>) -> Candidate {
-        let unusual = self.price_share * cost_of_unusual(law, &values);
+        let unusual = self.price_share * (cost_of_unusual(law, &values) + law.implausibility(&values));
         // A published device with its published constants may drift as it does: nothing was chosen so that it would.
         let chosen = match law.habits().is_empty() {
             true => 1.0,

@@ -1,12 +1,13 @@
-//! The compressor: threshold, ratio, knee, attack and release, in its five inner forms.
+//! The compressor: threshold, ratio, knee, attack and release, in its five inner forms; and the compander, which also
+//! expands below its threshold.
 //!
-//! Static curve (Giannoulis, Massberg and Reiss 2012): with `o` the level above the threshold, `w` the knee's width and
-//! slope `s = 1 - 1/ratio`, the gain in dB is
+//! Static curve (Giannoulis, Massberg and Reiss 2012): with `o` the level above the threshold, `w` the knee's width,
+//! slope `s = 1 - 1/ratio` and expansion `e` (0 for compressors), the gain in dB is
 //!
 //! ```text
-//! 0                    where o <= -w/2
-//! -s (o + w/2)² / 2w   within the knee
-//! -s o                 where o >= w/2
+//! e o                          where o <= -w/2
+//! e o - (s + e) (o + w/2)² / 2w   within the knee
+//! -s o                         where o >= w/2
 //! ```
 //!
 //! What is smoothed, and before or after the curve, differs between devices and matters more than the constants
@@ -37,22 +38,32 @@ pub enum Smoothed {
 #[derive(Debug, Clone, Copy)]
 pub struct Compressor {
     smoothed: Smoothed,
+    /// Whether quiet sound is made quieter, too.
+    expands: bool,
 }
 
 impl Compressor {
     /// The law with the given inner form.
     #[must_use]
     pub const fn new(smoothed: Smoothed) -> Self {
-        Self { smoothed }
+        Self { smoothed, expands: false }
     }
 
-    /// All five.
-    pub const ALL: [Self; 5] = [
+    /// A compander of a peak detector: below the threshold it expands, so that quiet sound becomes quieter (sox and ffmpeg
+    /// `compand` with points below their highest gain).
+    #[must_use]
+    pub const fn compander() -> Self {
+        Self { smoothed: Smoothed::Magnitude, expands: true }
+    }
+
+    /// The five compressors and the compander.
+    pub const ALL: [Self; 6] = [
         Self::new(Smoothed::Power),
         Self::new(Smoothed::Magnitude),
         Self::new(Smoothed::LevelDb),
         Self::new(Smoothed::GainDb),
         Self::new(Smoothed::Gain),
+        Self::compander(),
     ];
 }
 
@@ -82,9 +93,33 @@ static PARAMETERS: [Parameter; 6] = [
     parameter("rms_s", "s", [0.0005, 0.005, 0.05], Scale::Log, "averaging time of the power before the curve"),
 ];
 
+/// Middle and spread of what compressors have: knee in dB, attack and release in s (spread as a factor). Phones attack in 5 to
+/// 17 ms and release in 30 to 400; knees are 0 to 12 dB wide.
+const ORDINARY: [(usize, (f64, f64)); 3] = [(2, (6.0, 6.0)), (3, (0.006, 4.0)), (4, (0.2, 4.0))];
+/// What a constant costs that lies one spread off, in points of misfit: half a unit of logarithmic likelihood, at fifty
+/// points for each (a note counts for dozens of points).
+const ORDINARY_COST: f64 = 25.0;
+
+/// The compander's: as the first five, with slower times, and the expansion.
+static COMPANDER: [Parameter; 6] = [
+    PARAMETERS[0],
+    PARAMETERS[1],
+    PARAMETERS[2],
+    parameter("attack_s", "s", [0.0003, 0.01, 1.0], Scale::Log, "time constant of the falling gain"),
+    PARAMETERS[4],
+    parameter(
+        "expansion",
+        "",
+        [0.0, 0.3, 2.0],
+        Scale::Linear,
+        "dB by which the gain falls for each dB below the threshold, down to -30 dB",
+    ),
+];
+
 impl Law for Compressor {
     fn name(&self) -> &'static str {
         match self.smoothed {
+            Smoothed::Magnitude if self.expands => "compander",
             Smoothed::Power => "compressor",
             Smoothed::Magnitude => "compressor-peak",
             Smoothed::LevelDb => "compressor-level-db",
@@ -95,6 +130,9 @@ impl Law for Compressor {
 
     fn summary(&self) -> &'static str {
         match self.smoothed {
+            Smoothed::Magnitude if self.expands => {
+                "compressor that also expands below its threshold, with a peak detector (sox and ffmpeg compand)"
+            }
             Smoothed::Power => {
                 "compressor that smooths the power before its curve (RMS detector, as ffmpeg acompressor)"
             }
@@ -109,9 +147,22 @@ impl Law for Compressor {
 
     fn parameters(&self) -> &'static [Parameter] {
         match self.smoothed {
+            Smoothed::Magnitude if self.expands => &COMPANDER,
             Smoothed::Power | Smoothed::Magnitude => &PARAMETERS[..5],
             Smoothed::LevelDb | Smoothed::GainDb | Smoothed::Gain => &PARAMETERS,
         }
+    }
+
+    fn implausibility(&self, values: &[f64]) -> f64 {
+        let parameters = self.parameters();
+        let spreads = |d: usize, (centre, spread): (f64, f64)| {
+            let value = value_at(parameters, values, d);
+            match parameters[d].scale {
+                Scale::Log => (value / centre).ln() / spread.ln(),
+                _ => (value - centre) / spread,
+            }
+        };
+        ORDINARY.iter().map(|&(d, usual)| ORDINARY_COST * spreads(d, usual).powi(2)).sum()
     }
 
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
@@ -156,10 +207,11 @@ impl Law for Compressor {
 
 impl Compressor {
     fn level_smoother(&self, values: &[f64], sample_rate_hz: f64) -> LevelSmoother {
-        let (curve, at) = (Curve::of(values), |k| value_at(values, k));
+        let parameters = self.parameters();
+        let at = |k| value_at(parameters, values, k);
         let (attack_s, release_s) = (at(3), at(4));
         LevelSmoother {
-            curve,
+            curve: Curve::of(values, if self.expands { at(5) } else { 0.0 }),
             is_power: self.smoothed == Smoothed::Power,
             attack: one_pole(attack_s, sample_rate_hz),
             release: one_pole(release_s, sample_rate_hz),
@@ -170,10 +222,10 @@ impl Compressor {
     }
 
     fn curve_smoother(&self, values: &[f64], sample_rate_hz: f64) -> CurveSmoother {
-        let (curve, at) = (Curve::of(values), |k| value_at(values, k));
+        let at = |k| value_at(&PARAMETERS, values, k);
         let (attack_s, release_s) = (at(3), at(4));
         CurveSmoother {
-            curve,
+            curve: Curve::of(values, 0.0),
             smoothed: self.smoothed,
             mean: one_pole(at(5), sample_rate_hz),
             attack: one_pole(attack_s, sample_rate_hz / f64::from(CURVE_STEP)),
@@ -191,8 +243,8 @@ impl Compressor {
 }
 
 /// Constant `k`, within its range; its default where it is missing.
-fn value_at(values: &[f64], k: usize) -> f64 {
-    let p = &PARAMETERS[k];
+fn value_at(parameters: &[Parameter], values: &[f64], k: usize) -> f64 {
+    let p = &parameters[k];
     values.get(k).copied().filter(|v| v.is_finite()).unwrap_or(p.default).clamp(p.low, p.high)
 }
 
@@ -207,18 +259,22 @@ const LOUDEST: f32 = 1e20;
 /// Levels are held above this: far below any recording's noise.
 const SILENCE_DB: f32 = -100.0;
 
+/// Most that a compander makes quiet sound quieter, in dB.
+const WIDEST_EXPANSION_DB: f32 = 30.0;
+
 /// The static curve.
 #[derive(Debug, Clone, Copy)]
 struct Curve {
     threshold_db: f32,
     slope: f32,
     knee_db: f32,
+    expansion: f32,
 }
 
 impl Curve {
-    fn of(values: &[f64]) -> Self {
-        let at = |k| value_at(values, k) as f32;
-        Self { threshold_db: at(0), slope: at(1), knee_db: at(2) }
+    fn of(values: &[f64], expansion: f64) -> Self {
+        let at = |k| value_at(&PARAMETERS, values, k) as f32;
+        Self { threshold_db: at(0), slope: at(1), knee_db: at(2), expansion: expansion as f32 }
     }
 
     /// Gain in dB at a level in dB.
@@ -226,31 +282,40 @@ impl Curve {
         let over = level_db - self.threshold_db;
         let half = 0.5 * self.knee_db;
         if over <= -half {
-            0.0
+            // No compressor expands, and zero times its silence must not become minus zero.
+            if self.expansion > 0.0 { (self.expansion * over).max(-WIDEST_EXPANSION_DB) } else { 0.0 }
         } else if over >= half {
             -self.slope * over
         } else {
-            -self.slope * (over + half) * (over + half) / (2.0 * self.knee_db)
+            self.expansion * over - (self.slope + self.expansion) * (over + half) * (over + half) / (2.0 * self.knee_db)
         }
     }
-}
 
-impl Curve {
     /// How many dB the gain falls for each dB of level, at a level in dB.
     fn slope_at(&self, level_db: f32) -> f32 {
         let over = level_db - self.threshold_db;
         let half = 0.5 * self.knee_db;
         if over <= -half {
-            0.0
+            if self.expansion * over > -WIDEST_EXPANSION_DB { -self.expansion } else { 0.0 }
         } else if over >= half {
             self.slope
         } else {
-            self.slope * (over + half) / self.knee_db
+            (self.slope + self.expansion) * (over + half) / self.knee_db - self.expansion
         }
     }
 }
 
 const LN_10_OVER_20: f32 = std::f32::consts::LN_10 / 20.0;
+
+/// By way of doubles: the last bits of a single-precision logarithm differ from machine to machine.
+fn log10(x: f32) -> f32 {
+    f64::from(x).log10() as f32
+}
+
+/// By way of doubles, as [`log10`].
+fn exp(x: f32) -> f32 {
+    f64::from(x).exp() as f32
+}
 
 /// Smooths the level before the curve: [`Smoothed::Power`] and [`Smoothed::Magnitude`].
 #[derive(Debug, Clone)]
@@ -273,8 +338,8 @@ impl LevelSmoother {
     }
 
     fn gain(&self, envelope: f32) -> f32 {
-        let level_db = if self.is_power { 10.0 } else { 20.0 } * envelope.max(1e-20).log10();
-        (LN_10_OVER_20 * self.curve.gain_db(level_db)).exp()
+        let level_db = if self.is_power { 10.0 } else { 20.0 } * log10(envelope.max(1e-20));
+        exp(LN_10_OVER_20 * self.curve.gain_db(level_db))
     }
 
     fn heard(&self, x: f32) -> f32 {
@@ -358,8 +423,8 @@ struct Line {
 
 impl LevelSmoother {
     fn near(&self, envelope: f32) -> Line {
-        let level_db = if self.is_power { 10.0 } else { 20.0 } * envelope.max(1e-20).log10();
-        let undo = (-LN_10_OVER_20 * self.curve.gain_db(level_db) * if self.is_power { 2.0 } else { 1.0 }).exp();
+        let level_db = if self.is_power { 10.0 } else { 20.0 } * log10(envelope.max(1e-20));
+        let undo = exp(-LN_10_OVER_20 * self.curve.gain_db(level_db) * if self.is_power { 2.0 } else { 1.0 });
         // d ln(undo) / d ln(envelope) is the curve's slope, in either form.
         let envelope = envelope.max(1e-20);
         let tilt = undo * self.curve.slope_at(level_db) / envelope;
@@ -511,18 +576,18 @@ struct CurveSmoother {
 
 impl CurveSmoother {
     fn step(&mut self) {
-        let level_db = (10.0 * self.power.max(1e-20).log10()).max(SILENCE_DB);
+        let level_db = (10.0 * log10(self.power.max(1e-20))).max(SILENCE_DB);
         let target = match self.smoothed {
             Smoothed::LevelDb => level_db,
             Smoothed::GainDb => self.curve.gain_db(level_db),
-            _ => (LN_10_OVER_20 * self.curve.gain_db(level_db)).exp(),
+            _ => exp(LN_10_OVER_20 * self.curve.gain_db(level_db)),
         };
         // A rising level and a falling gain are attacks.
         let is_attack = (target > self.state) == (self.smoothed == Smoothed::LevelDb);
         self.state += (target - self.state) * if is_attack { self.attack } else { self.release };
         self.gain = match self.smoothed {
-            Smoothed::LevelDb => (LN_10_OVER_20 * self.curve.gain_db(self.state)).exp(),
-            Smoothed::GainDb => (LN_10_OVER_20 * self.state).exp(),
+            Smoothed::LevelDb => exp(LN_10_OVER_20 * self.curve.gain_db(self.state)),
+            Smoothed::GainDb => exp(LN_10_OVER_20 * self.state),
             _ => self.state,
         };
     }

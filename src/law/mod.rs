@@ -131,6 +131,13 @@ pub trait Law: std::fmt::Debug + Send + Sync {
         &[]
     }
 
+    /// What constants cost that few devices have, in points of misfit, where any value is possible: 0 in the middle of what is
+    /// made. Of two sets that explain the decays equally well, it picks the ordinary one.
+    fn implausibility(&self, values: &[f64]) -> f64 {
+        let _ = values;
+        0.0
+    }
+
     /// Whether a target that is a little off makes the gain drift without end: then drift has to be held small whatever the
     /// constants are.
     fn may_drift(&self) -> bool {
@@ -340,10 +347,11 @@ pub fn searched() -> Vec<Arc<dyn Law>> {
 }
 
 /// Names of the families in [`searched`].
-const SEARCHED: [&str; 10] = [
+const SEARCHED: [&str; 11] = [
     "compressor",
     "compressor-peak",
     "compressor-gain-db",
+    "compander",
     "feedback",
     "speex",
     "leveller",

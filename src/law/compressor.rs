@@ -5,9 +5,9 @@
 //! slope `s = 1 - 1/ratio` and expansion `e` (0 for compressors), the gain in dB is
 //!
 //! ```text
-//! e o                          where o <= -w/2
+//! e o, at least -30 dB            where o <= -w/2
 //! e o - (s + e) (o + w/2)² / 2w   within the knee
-//! -s o                         where o >= w/2
+//! -s o                            where o >= w/2
 //! ```
 //!
 //! What is smoothed, and before or after the curve, differs between devices and matters more than the constants

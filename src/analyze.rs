@@ -217,9 +217,12 @@ fn tell(
     let mut candidates = vec![weighing.weigh_law(best_law, best.law_index, best.values.clone(), best.gain_db.clone())];
     candidates.extend(search.candidates);
     let mut weight = verdict::weigh(weighing, &candidates, &config.verdict);
+    let as_published = |candidate: &Candidate, weight: Weight| {
+        let law = config.fit.laws[candidate.law_index].as_ref();
+        Weight { is_published: true, has_few_devices: devices::are_few(law), ..weight }
+    };
     let alone = |candidate: &Candidate| {
-        let weight = verdict::weigh(weighing, std::slice::from_ref(candidate), &config.verdict);
-        Weight { is_published: true, ..weight }
+        as_published(candidate, verdict::weigh(weighing, std::slice::from_ref(candidate), &config.verdict))
     };
     let is_found = |candidate: &Candidate, weight: &Weight| {
         let movement_db = standard_deviation(&in_doubles(&centred(&candidate.gain_db)));
@@ -228,7 +231,7 @@ fn tell(
     if devices::is_usual(best_law, &best.values) {
         // Nothing was chosen, so there is no choice whose luck the resamples would have to allow for.
         weight.p_value = weight.p_value.min(alone(&candidates[0]).p_value);
-        weight.is_published = true;
+        weight = as_published(&candidates[0], weight);
         weight.has_rival =
             devices::has_rival(&candidates[0], &devices::published(weighing, scout, &config.fit), &config.fit.laws);
     } else if !is_found(&candidates[0], &weight) {

@@ -16,8 +16,8 @@ use crate::analyze::Config;
 use crate::audio::Audio;
 use crate::error::Error;
 use crate::law::{self, Direction, Law, LawFit};
-use crate::sound;
 use crate::units::{amplitude_from_db, db_from_amplitude};
+use blocks::MedianGain;
 use ebur128::{EbuR128, Mode};
 use std::sync::Arc;
 
@@ -86,26 +86,15 @@ pub enum Trust {
 /// [`Error::Invalid`] where the analysis names a law that the configuration does not have, or belongs to another
 /// recording.
 pub fn restore(audio: &Audio, analysis: &Analysis, config: &Config) -> Result<Restored, Error> {
-    if !sound::is_held(audio) {
-        // As it is restored where it is not in memory: in pieces, where the law has landings.
-        let restoration = restore_sound(audio, analysis, config, &())?;
-        let mut channels = vec![Vec::with_capacity(audio.sample_len()); audio.channels().len()];
-        restoration.blocks(&mut |block| {
-            channels.iter_mut().zip(block).for_each(|(channel, block)| channel.extend_from_slice(block));
-            Ok(())
-        })?;
-        let Restoration { overall_gain_db, true_peak_dbtp, .. } = restoration;
-        let audio = Audio::new(audio.sample_rate_hz(), channels)?;
-        return Ok(Restored { audio, overall_gain_db, true_peak_dbtp });
-    }
-    if !is_undone(analysis, config) {
-        return set_level(audio.sample_rate_hz(), audio.channels().to_vec(), Level::Keep);
-    }
-    let gain = match &analysis.law {
-        Some(fit) => gain_of_law(audio, fit, &config.fit.laws)?,
-        None => gain_at_samples(&analysis.gain_curve, audio.sample_rate_hz(), audio.sample_len())?,
-    };
-    set_level(audio.sample_rate_hz(), apply_gain(audio, &gain)?, config.restore.level)
+    let restoration = restore_sound(audio, analysis, config, &())?;
+    let mut channels = vec![Vec::with_capacity(audio.sample_len()); audio.channels().len()];
+    restoration.blocks(&mut |block| {
+        channels.iter_mut().zip(block).for_each(|(channel, block)| channel.extend_from_slice(block));
+        Ok(())
+    })?;
+    let Restoration { overall_gain_db, true_peak_dbtp, .. } = restoration;
+    let audio = Audio::new(audio.sample_rate_hz(), channels)?;
+    Ok(Restored { audio, overall_gain_db, true_peak_dbtp })
 }
 
 fn is_undone(analysis: &Analysis, config: &Config) -> bool {
@@ -124,27 +113,28 @@ fn law_named<'a>(fit: &LawFit, laws: &'a [Arc<dyn Law>]) -> Result<&'a Arc<dyn L
     })
 }
 
-/// The device's gain at every sample, from its law; its median over the recording is 1.
+/// The device's gain at every sample, from its law; its median over the recording is 1 (to 0.004 dB).
 ///
 /// # Errors
 /// [`Error::Invalid`] where `laws` does not have the law that `fit` names.
 pub fn gain_of_law(audio: &Audio, fit: &LawFit, laws: &[Arc<dyn Law>]) -> Result<Vec<f32>, Error> {
     let law = law_named(fit, laws)?;
     let drive = law::drive(audio.channels());
-    let rate_hz = f64::from(audio.sample_rate_hz());
-    let landed = || Some(law.listen(&drive, rate_hz)?.landed_marks(&fit.values(), &fit.landings));
-    let mut gain = match if fit.landings.is_empty() { None } else { landed() } {
-        Some(marks) if !marks.is_empty() => law::samples_of(&marks, rate_hz, drive.len()),
-        _ => law::gain_of(law.as_ref(), &fit.values(), rate_hz, &drive, Direction::Inverse),
-    };
-    let mut sorted = gain.clone();
-    if sorted.is_empty() {
-        return Ok(gain);
-    }
-    let middle = sorted.len() / 2;
-    let median = *sorted.select_nth_unstable_by(middle, f32::total_cmp).1;
+    let mut gain = gains_of_law(law.as_ref(), fit, f64::from(audio.sample_rate_hz()), &drive);
+    let mut median = MedianGain::new();
+    median.hear(&gain);
+    let median = median.finish();
     gain.iter_mut().for_each(|g| *g /= median);
     Ok(gain)
+}
+
+/// The gain of every sample, as the law has it.
+fn gains_of_law(law: &dyn Law, fit: &LawFit, rate_hz: f64, drive: &[f32]) -> Vec<f32> {
+    let landed = || Some(law.listen(drive, rate_hz)?.landed_marks(&fit.values(), &fit.landings));
+    match if fit.landings.is_empty() { None } else { landed() } {
+        Some(marks) if !marks.is_empty() => law::samples_of(&marks, rate_hz, drive.len()),
+        _ => law::gain_of(law, &fit.values(), rate_hz, drive, Direction::Inverse),
+    }
 }
 
 /// Divides every channel by the device's gain: `x_c[n] = y_c[n] / g[n]`.

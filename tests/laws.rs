@@ -221,7 +221,8 @@ fn ours(law: &dyn Law) -> bool {
 #[test]
 fn forward_then_inverse_returns_the_input() {
     let x = melody();
-    let cases: [(&str, &[(&str, f64)]); 7] = [
+    let cases: [(&str, &[(&str, f64)]); 8] = [
+        ("compander", &COMPANDER),
         ("feedback", &DAGC),
         ("feedback-compressor", &[("threshold_db", -40.0)]),
         ("speex", &SPEEX),

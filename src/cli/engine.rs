@@ -12,9 +12,8 @@ use agcfix::law::{Law, LawFit, families};
 use agcfix::profile::{Profile, Volume};
 use agcfix::progress::Observer;
 use agcfix::report::story::GainSource;
-use agcfix::restore::{Level, Restoration, RestoreConfig, Restored, Trust, curve_of_law, gain_of_law};
-use agcfix::sound::{Sound, held, is_held};
-use agcfix::units::db_from_amplitude;
+use agcfix::restore::{Level, Restoration, RestoreConfig, Restored, Trust, curve_of_law};
+use agcfix::sound::Sound;
 use agcfix::{Analysis, Audio, Config, Error, text};
 use std::path::Path;
 use std::sync::Arc;
@@ -142,31 +141,9 @@ pub fn restore(audio: &Audio, answer: &Answer, level: Level) -> Result<Restored,
 
 /// The gain curve of a given law; its band is not known.
 fn curve_of(fit: &LawFit, sound: &dyn Sound) -> Result<GainCurve, Error> {
-    if !is_held(sound) {
-        let config = Config::default();
-        let laws = families();
-        return curve_of_law(sound, fit, &Config { fit: FitConfig { laws, ..config.fit }, ..config }, CURVE_HOP_S);
-    }
-    let audio = &held(sound, 0..sound.sample_len())?;
-    let gain = gain_of_law(audio, fit, &families())?;
-    if gain.is_empty() {
-        return Ok(GainCurve {
-            start_s: 0.0,
-            hop_s: CURVE_HOP_S,
-            gain_db: vec![0.0],
-            lower_db: vec![0.0],
-            upper_db: vec![0.0],
-        });
-    }
-    let hop_samples = CURVE_HOP_S * f64::from(audio.sample_rate_hz());
-    let entry_len = (gain.len() as f64 / hop_samples) as usize + 1;
-    let at = |i: usize| gain[((i as f64 * hop_samples) as usize).min(gain.len() - 1)];
-    let mut gain_db: Vec<f64> = (0..entry_len).map(|i| db_from_amplitude(f64::from(at(i)))).collect();
-    let mut sorted = gain_db.clone();
-    sorted.sort_by(f64::total_cmp);
-    let median_db = sorted[sorted.len() / 2];
-    gain_db.iter_mut().for_each(|gain_db| *gain_db -= median_db);
-    Ok(GainCurve { start_s: 0.0, hop_s: CURVE_HOP_S, lower_db: gain_db.clone(), upper_db: gain_db.clone(), gain_db })
+    let config = Config::default();
+    let laws = families();
+    curve_of_law(sound, fit, &Config { fit: FitConfig { laws, ..config.fit }, ..config }, CURVE_HOP_S)
 }
 
 fn read_curve(path: &Path, audio: &dyn Sound) -> Result<GainCurve, Failure> {

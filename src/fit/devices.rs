@@ -24,7 +24,16 @@ pub fn is_usual(law: &dyn Law, values: &[f64]) -> bool {
     law.habits().len() == values.len() && !values.is_empty() && values.iter().enumerate().all(is_usual)
 }
 
-/// Published devices, of each law, that `scout` hands on to the whole recording.
+/// Published devices of a law among which chance hardly chooses.
+const FEW_DEVICES: usize = 16;
+
+/// Whether a law has so few published devices that the best of them is hardly better by chance.
+#[must_use]
+pub fn are_few(law: &dyn Law) -> bool {
+    (1..=FEW_DEVICES).contains(&usual_positions(law).len())
+}
+
+/// Published devices, of each law, that `scout` hands on to the whole recording: so many, or half of them.
 const SCOUTED_DEVICES: usize = 6;
 
 /// The published devices, with usual constants only, that suit the recording best, best first. All are tried on `scout`, a
@@ -36,9 +45,10 @@ pub fn published(weighing: &Weighing, scout: &Weighing, config: &FitConfig) -> V
         let law = law.as_ref();
         let positions = usual_positions(law);
         let scored = map_all(&positions, |position| scout.score(law, law_index, position).loss);
+        let most = SCOUTED_DEVICES.min(positions.len().div_ceil(2));
         let mut scouted = positions.into_iter().zip(scored).collect::<Vec<_>>();
         scouted.sort_by(|a, b| a.1.total_cmp(&b.1));
-        devices.extend(scouted.into_iter().take(SCOUTED_DEVICES).map(|(position, _)| (law_index, position)));
+        devices.extend(scouted.into_iter().take(most).map(|(position, _)| (law_index, position)));
     }
     let mut scored = map_all(&devices, |(law_index, position)| {
         weighing.score(config.laws[*law_index].as_ref(), *law_index, position)

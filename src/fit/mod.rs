@@ -110,9 +110,18 @@ pub fn search(
     };
     let mut pool: Vec<Candidate> = Vec::new();
     let mut families = Vec::new();
+    let laws_that =
+        |wanted: fn(&dyn Law) -> bool| config.laws.iter().map(|law| wanted(law.as_ref())).collect::<Vec<_>>();
+    // Where nothing else is asked for, laws are searched that otherwise are not.
+    let is_searched = [
+        laws_that(|law| !law.needs_landings() && law.is_searched()),
+        laws_that(|law| !law.needs_landings()),
+        laws_that(|_| true),
+    ];
+    let is_searched = is_searched.into_iter().find(|laws| laws.contains(&true)).unwrap_or_default();
     for (law_index, law) in config.laws.iter().enumerate() {
-        let positions =
-            if law.needs_landings() { vec![default_position(law.as_ref())] } else { first_draw(law.as_ref(), config) };
+        let is_drawn = is_searched[law_index] && !law.needs_landings();
+        let positions = if is_drawn { first_draw(law.as_ref(), config) } else { vec![default_position(law.as_ref())] };
         let scored = scout.scores(law.as_ref(), law_index, &positions);
         let scored = scored.into_iter().map(|candidate| candidate.loss).collect::<Vec<_>>();
         let mut drawn = positions.into_iter().zip(scored).collect::<Vec<_>>();
@@ -125,9 +134,7 @@ pub fn search(
     let mut order = (0..families.len()).collect::<Vec<_>>();
     order.sort_by(|&a, &b| families[a].lowest().total_cmp(&families[b].lowest()));
     let null = scout.null().loss;
-    if config.laws.iter().any(|law| !law.needs_landings()) {
-        order.retain(|&k| !config.laws[k].needs_landings());
-    }
+    order.retain(|&k| is_searched[k]);
     let first = order[0];
     let leader = families[first].lowest();
     // The leader stays even where it explains less than no gain at all.
@@ -141,7 +148,8 @@ pub fn search(
     let null = weighing.null().loss;
     let leader = families[order[0]].lowest();
     let is_close = |index: &&usize| null - families[**index].lowest() >= CLOSE_SHARE * (null - leader);
-    let close = order.iter().take(POLISHED).take_while(is_close).copied().collect::<Vec<_>>();
+    let close = order.iter().take(POLISHED).take_while(is_close).copied();
+    let close = close.filter(|&k| config.laws[k].is_searched()).collect::<Vec<_>>();
     advance()?;
     let starts = close.iter().map(|&k| (k, families[k].drawn[0].0.clone())).collect::<Vec<_>>();
     polish_families(weighing, config, &mut families, starts, config.polish_evaluations, &mut pool);
@@ -229,7 +237,8 @@ fn default_position(law: &dyn Law) -> Vec<f64> {
 fn first_draw(law: &dyn Law, config: &FitConfig) -> Vec<Vec<f64>> {
     let mut random = random_of(config, law, Phase::Scouting);
     let parameters = law.parameters();
-    let mut positions = latin_hypercube(members(law, config) * FIRST_DRAW, parameters.len(), &mut random);
+    let draws = if law.is_searched() { members(law, config) * FIRST_DRAW } else { 0 };
+    let mut positions = latin_hypercube(draws, parameters.len(), &mut random);
     // Devices are sold with their defaults: a good part of the draws leaves constants where they were.
     let defaults = default_position(law);
     for (u, default) in positions.iter_mut().flat_map(|p| p.iter_mut().zip(&defaults)) {
@@ -256,7 +265,11 @@ fn evolve(
     let law = config.laws[law_index].as_ref();
     let mut positions = families[index].drawn.iter().map(|d| d.0.clone()).collect::<Vec<_>>();
     let related = related_best(law, config, pool);
-    let generations = config.generations / if related.is_empty() { 1 } else { 3 };
+    let generations = match (law.is_searched(), related.is_empty()) {
+        (false, _) => 0,
+        (true, true) => config.generations,
+        (true, false) => config.generations / 3,
+    };
     positions.extend(related);
     let mut random = random_of(config, law, Phase::Evolving);
     let scored = weighing.scores(law, law_index, &positions);
@@ -334,9 +347,11 @@ fn kin_of_leader(
     let best_place = |k: usize| {
         let law_index = families[k].law_index;
         let law = config.laws[law_index].as_ref();
-        let places = in_place_of(leader, law, config).into_iter().chain([families[k].drawn[0].0.clone()]);
-        let scored = places.map(|position| (weighing.score(law, law_index, &position).loss, position));
-        scored.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, position)| (k, position))
+        let mut places = in_place_of(leader, law, config);
+        places.push(families[k].drawn[0].0.clone());
+        let scored = weighing.scores(law, law_index, &places);
+        let best = places.into_iter().zip(&scored).min_by(|a, b| a.1.loss.total_cmp(&b.1.loss));
+        best.map(|(position, _)| (k, position))
     };
     (0..families.len()).filter(is_kin).filter_map(best_place).collect()
 }
@@ -379,6 +394,10 @@ pub fn settle(again: &Weighing, search: &Search, config: &FitConfig) -> Candidat
     let leader = &search.candidates[0];
     let law = &config.laws[leader.law_index];
     let parameters = law.parameters();
+    if !law.is_searched() {
+        let gain_db = again.frame_gain_db(law.as_ref(), &leader.values, false);
+        return again.weigh_law(law.as_ref(), leader.law_index, leader.values.clone(), gain_db);
+    }
     let score = |position: &[f64]| again.score(law.as_ref(), leader.law_index, position).loss;
     // Twice: a simplex that has collapsed starts afresh.
     let first = polish(&position_of(parameters, &leader.values), 0.03, SETTLING_EVALUATIONS, score);

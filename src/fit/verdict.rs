@@ -63,10 +63,15 @@ pub struct Weight {
     pub p_value: f64,
     /// Slope of measured on predicted onset steps, and its standard error.
     pub step_slope: Option<(f64, f64)>,
+    /// How much better than its mirror image, louder for softer, the gain explains the notes, in standard errors: 0 on average
+    /// where there is no gain.
+    pub mirror_ratio: f64,
     /// Candidate that each resample picked.
     pub picks: Vec<usize>,
     /// Whether it is a published device with its usual constants: there was next to nothing to choose.
     pub is_published: bool,
+    /// Whether its law has so few published devices that choosing among them is no choice, either.
+    pub has_few_devices: bool,
     /// Whether another published device explains the recording as well, with another gain.
     pub has_rival: bool,
     /// When, in seconds, the gain fell by an amount that nothing in the recording tells.
@@ -98,12 +103,19 @@ pub fn weigh(weighing: &Weighing, candidates: &[Candidate], config: &VerdictConf
         disagree += usize::from(out_of_bag(&candidates[pick]) >= out_of_bag(&null));
         picks.push(pick);
     }
+    let mirrored = best.gain_db.iter().map(|gain_db| -gain_db).collect();
+    let mirrored = weighing.weigh(best.law_index, best.values.clone(), mirrored);
+    let better = |(own, other): (&f32, &f32)| f64::from(other - own);
+    let better = best.loss_by_note.iter().zip(&mirrored.loss_by_note).map(better);
+    let (sum, square) = better.fold((0.0, 0.0), |(sum, square), b| (sum + b, square + b * b));
     Weight {
+        mirror_ratio: if square > 0.0 { sum / square.sqrt() } else { 0.0 },
         share: if null.loss > 0.0 { (null.loss - best.loss) / null.loss } else { 0.0 },
         p_value: (disagree + 1) as f64 / (config.resample_len + 1) as f64,
         step_slope: weighing.step_slope(&best.gain_db),
         picks,
         is_published: false,
+        has_few_devices: false,
         has_rival: false,
         lost_s: None,
         has_landings: false,
@@ -122,12 +134,21 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     // Steps that follow the gain closely let the notes be less sure: two witnesses, each of which could be chance.
     let steps_are_sure = movement_db >= SURE_MOVEMENT_DB
         && weight.step_slope.is_some_and(|(slope, error)| slope >= SURE_RATIO * error && SURE_SLOPES.contains(&slope));
-    let max_p_value = if steps_are_sure {
+    // Gains too slow to step at onsets cannot be told by steps. Where a gain has nothing to do with the notes, its mirror image does
+    // as well.
+    let steps_tell = weight.step_slope.is_some_and(|(_, error)| error < TELLING_ERROR);
+    let is_mirrored = is_loud && !steps_tell && weight.mirror_ratio >= MIRROR_RATIO;
+    let may_be_faint = is_mirrored && weight.has_few_devices;
+    let max_p_value = if steps_are_sure || may_be_faint {
         config.max_p_value * SURE_FACTOR
     } else {
         config.max_p_value * if is_loud { LOUD_FACTOR } else { 1.0 }
     };
-    let min_share = config.min_share * if steps_are_sure { SURE_SHARE_FACTOR } else { 1.0 };
+    let min_share = match (may_be_faint, steps_are_sure) {
+        (true, _) => config.faint_share,
+        (false, true) => config.min_share * SURE_SHARE_FACTOR,
+        (false, false) => config.min_share,
+    };
     let notes_agree = weight.p_value <= max_p_value && weight.share >= min_share;
     let needed = match (weight.has_landings, is_loud) {
         (true, _) => SURE_RATIO,
@@ -138,7 +159,11 @@ pub fn decide(weighing: &Weighing, movement_db: f64, weight: &Weight, config: &V
     // contradicted: nothing was chosen so that the decays would agree.
     let is_convincing = weight.is_published && weight.share >= LOUD_SHARE && weight.p_value <= config.max_p_value;
     let agrees = |slope: f64, error: f64| slope >= needed * error && slope > MIN_SLOPE;
-    let steps_agree = weight.step_slope.map(|(slope, error)| agrees(slope, error) || (is_convincing && slope > -error));
+    let is_allowed = |slope: f64, error: f64| {
+        (is_convincing && slope > -error) || (is_mirrored && (slope - 1.0).abs() <= CONTRADICTION * error)
+    };
+    let steps_agree = weight.step_slope.map(|(slope, error)| agrees(slope, error) || is_allowed(slope, error));
+    let steps_agree = steps_agree.or(is_mirrored.then_some(true));
     let moves = movement_db >= config.min_movement_db;
     let is_found = notes_agree && moves;
     let hints = weight.p_value <= config.hint_p_value
@@ -177,3 +202,9 @@ const SURE_MOVEMENT_DB: f64 = 0.6;
 const SURE_FACTOR: f64 = 7.5;
 /// By how much sure steps lower the least share of the misfit.
 const SURE_SHARE_FACTOR: f64 = 0.5;
+/// Standard error of the steps' slope from which they hardly tell a gain (1) from none (0).
+const TELLING_ERROR: f64 = 0.3;
+/// Least ratio of a gain's advantage over its mirror image to its standard error.
+const MIRROR_RATIO: f64 = 2.5;
+/// Standard errors from 1 at which the slope of the steps contradicts a gain.
+const CONTRADICTION: f64 = 2.5;

@@ -10,20 +10,18 @@
 //! gain      towards the target by at most the slew rate; upwards only after 12 speech frames on end
 //! ```
 //!
-//! # What is not the device
-//! The device asks a neural network whether a frame is speech; on music its answer is erratic, and without its weights it
-//! cannot be had. Here a frame counts as speech if its rms reaches `speech_threshold_dbfs`: with the lowest threshold
-//! always, with the highest never (then the gain stays at its start, as the device's does on music that it takes for
-//! noise). Where the network blinks, this law is late by the frames that the device waited. The network is reset every
-//! 1.5 s; that is not imitated.
+//! Whether a frame is speech is what the device's own network says of it ([`agc2_voice`](super::agc2_voice)): on music it is erratic,
+//! and the gain rises only while it lasts.
 //!
 //! Source: the WebRTC project, `modules/audio_processing/agc2` (`adaptive_digital_gain_controller`,
 //! `speech_level_estimator`, `saturation_protector`, `noise_level_estimator`).
 
 use super::agc1::{VOLUME, value};
+use super::agc1_hearing::LOUDEST;
 use super::agc1_ramp::Ramp;
 use super::agc2_limiter::{FIXED_GAIN, HeardParts, Limiter, PARTS, Parts, Pieces};
-use super::{Direction, GainControl, Law, Parameter, Scale};
+use super::agc2_voice::Voice;
+use super::{Direction, GainControl, Habit, Law, Parameter, Scale};
 
 /// Frame of the device, in s and in ms.
 const FRAME_S: f64 = 0.010;
@@ -36,6 +34,8 @@ const SPEECH_RANGE_DBFS: (f64, f64) = (-90.0, 30.0);
 const CONFIDENCE_MS: i32 = 400;
 /// Memory of the estimate per speech frame afterwards.
 const LEAK: f64 = 1.0 - 1.0 / 400.0;
+/// Probability from which a frame is speech.
+const SPEECH: f64 = 0.95;
 /// Speech frames on end before estimates and increases count.
 const ADJACENT: i32 = 12;
 /// Limiter level above which a young estimate must not push, in dBFS.
@@ -56,7 +56,7 @@ const NOISE_MIN: f64 = 4.0 / (32_768.0 * 32_768.0);
 /// Refinements of the inverse: the gain moves by at most 0.3 dB a frame, and levels are smoothed after that.
 const REFINEMENTS: usize = 4;
 
-static PARAMETERS: [Parameter; 8] = [
+static PARAMETERS: [Parameter; 7] = [
     Parameter {
         name: "margin_db",
         unit: "dB",
@@ -102,17 +102,19 @@ static PARAMETERS: [Parameter; 8] = [
         scale: Scale::Linear,
         meaning: "level above which the gain must not lift the noise; -50 by default",
     },
-    Parameter {
-        name: "speech_threshold_dbfs",
-        unit: "dB",
-        low: -100.0,
-        high: 10.0,
-        default: -60.0,
-        scale: Scale::Linear,
-        meaning: "rms level from which a frame counts as speech, in place of the device's neural network",
-    },
     FIXED_GAIN,
     VOLUME,
+];
+
+/// Today's and older versions' constants, then what nobody changes.
+const HABITS: [Habit; 7] = [
+    Habit::any_of(&[5.0, 1.0], 40.0),
+    Habit::any_of(&[50.0], 40.0),
+    Habit::any_of(&[15.0, 8.0], 40.0),
+    Habit::any_of(&[6.0, 3.0], 40.0),
+    Habit::any_of(&[-50.0], 40.0),
+    Habit::any_of(&[0.0], 40.0),
+    Habit::any_of(&[0.0], 40.0),
 ];
 
 /// The adaptive digital mode.
@@ -125,8 +127,8 @@ impl Law for Agc2Adaptive {
     }
 
     fn summary(&self) -> &'static str {
-        "WebRTC's second gain control in adaptive digital mode, its voice detector replaced by a level threshold: \
-         a slewing gain to a speech level, then a limiter (WebRTC project, audio_processing/agc2)"
+        "WebRTC's second gain control in adaptive digital mode: a gain that slews to a speech level while a voice detector \
+         hears speech, then a limiter (WebRTC project, audio_processing/agc2)"
     }
 
     fn parameters(&self) -> &[Parameter] {
@@ -137,6 +139,14 @@ impl Law for Agc2Adaptive {
         true
     }
 
+    fn is_searched(&self) -> bool {
+        false
+    }
+
+    fn habits(&self) -> &[Habit] {
+        &HABITS
+    }
+
     fn start(&self, values: &[f64], sample_rate_hz: f64) -> Box<dyn GainControl> {
         let value = |index| value(&PARAMETERS, values, index);
         let settings = Settings {
@@ -144,14 +154,15 @@ impl Law for Agc2Adaptive {
             max_gain_db: value(1),
             slew_db: value(3) * FRAME_S,
             max_noise_dbfs: value(4),
-            speech_dbfs: value(5),
         };
-        let fixed = ratio(value(6));
-        let volume = ratio(value(7));
+        let fixed = ratio(value(5));
+        let volume = ratio(value(6));
         let start_db = value(2);
         let parts = Parts::new(sample_rate_hz);
         let ramp = Ramp::new(parts.latency_samples(), parts.part_samples(), ratio(start_db) * fixed * volume);
         Box::new(Device {
+            unheard: Vec::new(),
+            voice: Voice::new(sample_rate_hz),
             parts,
             ramp,
             leveller: Leveller::new(settings, start_db),
@@ -169,11 +180,13 @@ struct Settings {
     /// Largest change per frame.
     slew_db: f64,
     max_noise_dbfs: f64,
-    speech_dbfs: f64,
 }
 
 struct Device {
     parts: Parts,
+    voice: Voice,
+    /// Samples that the voice detector has not heard yet.
+    unheard: Vec<f32>,
     ramp: Ramp,
     leveller: Leveller,
     limiter: Limiter,
@@ -183,14 +196,17 @@ struct Device {
 
 impl Device {
     fn run(&mut self, drive: &[f32], out: &mut [f32], direction: Direction) {
-        let Self { parts, ramp, leveller, limiter, fixed, volume } = self;
+        let Self { parts, voice, unheard, ramp, leveller, limiter, fixed, volume } = self;
         let scale = if direction == Direction::Forward { 1.0 } else { 1.0 / *volume };
+        unheard.extend(drive.iter().map(|x| (x * scale as f32).clamp(-LOUDEST, LOUDEST)));
         parts.feed(drive, scale, |heard| {
+            let mut frame = unheard.drain(..heard.sample_len).collect::<Vec<_>>();
             let left = ratio(leveller.gain_db) * *fixed;
             let envelope_dbfs = dbfs(limiter.level());
             let limited = match direction {
                 Direction::Forward => {
-                    leveller.hear(Levels::of(heard), envelope_dbfs);
+                    let speech = voice.hear(&frame);
+                    leveller.hear(Levels::of(heard), f64::from(speech), envelope_dbfs);
                     let right = ratio(leveller.gain_db) * *fixed;
                     let mut peaks = heard.peak;
                     for (k, peak) in peaks.iter_mut().enumerate() {
@@ -200,13 +216,21 @@ impl Device {
                 }
                 Direction::Inverse => {
                     // The limiter's own input follows from its output alone; the leveller's from that and its gain,
-                    // which moves so little that a few repetitions settle it.
+                    // which moves so little that a few repetitions settle it, and the detector hears none of it.
                     let limited = limiter.inverse(heard);
+                    let part_len = frame.len() as f64 / PARTS as f64;
+                    for (n, sample) in frame.iter_mut().enumerate() {
+                        let part = (n as f64 + 0.5) / part_len;
+                        let (from, to) = limited[part as usize];
+                        *sample /= ((from + part.fract() * (to - from)) * left) as f32;
+                    }
+                    let speech = voice.hear(&frame);
                     let start = leveller.clone();
                     let mut right = left;
                     for _ in 0..REFINEMENTS {
                         *leveller = start.clone();
-                        leveller.hear(Levels::of(&before(heard, &limited, left, right)), envelope_dbfs);
+                        let levels = Levels::of(&before(heard, &limited, left, right));
+                        leveller.hear(levels, f64::from(speech), envelope_dbfs);
                         let next = ratio(leveller.gain_db) * *fixed;
                         let settled = next == right;
                         right = next;
@@ -339,10 +363,10 @@ impl Leveller {
         }
     }
 
-    fn hear(&mut self, levels: Levels, limiter_dbfs: f64) {
+    fn hear(&mut self, levels: Levels, probability: f64, limiter_dbfs: f64) {
         let noise_dbfs = self.noise.hear(levels.power);
-        let speech = levels.rms_dbfs >= self.settings.speech_dbfs;
-        self.estimate(levels, speech);
+        let speech = probability >= SPEECH;
+        self.estimate(levels, probability);
 
         let input_dbfs = self.speech_dbfs + self.headroom_db;
         let mut target_db = (-self.settings.margin_db - input_dbfs).clamp(0.0, self.settings.max_gain_db);
@@ -366,8 +390,8 @@ impl Leveller {
         self.gain_db += (target_db - self.gain_db).clamp(-self.settings.slew_db, rise_db);
     }
 
-    fn estimate(&mut self, levels: Levels, speech: bool) {
-        if !speech {
+    fn estimate(&mut self, levels: Levels, probability: f64) {
+        if probability < SPEECH {
             if self.adjacent >= ADJACENT {
                 self.reliable = self.tentative;
             } else if self.adjacent > 0 {
@@ -377,7 +401,7 @@ impl Leveller {
             return;
         }
         self.adjacent = self.adjacent.saturating_add(1);
-        self.tentative.hear_level(levels.rms_dbfs);
+        self.tentative.hear_level(levels.rms_dbfs, probability);
         let counts = self.adjacent >= ADJACENT;
         if counts {
             let (low, high) = SPEECH_RANGE_DBFS;
@@ -395,11 +419,11 @@ impl Leveller {
 }
 
 impl Estimate {
-    fn hear_level(&mut self, rms_dbfs: f64) {
+    fn hear_level(&mut self, rms_dbfs: f64, probability: f64) {
         let keep = if self.remaining_ms == 0 { LEAK } else { 1.0 };
         self.remaining_ms = (self.remaining_ms - FRAME_MS).max(0);
-        self.sum = keep * self.sum + rms_dbfs;
-        self.weight = keep * self.weight + 1.0;
+        self.sum = keep * self.sum + rms_dbfs * probability;
+        self.weight = keep * self.weight + probability;
     }
 
     fn hear_peak(&mut self, peak_dbfs: f64, speech_dbfs: f64) {
@@ -466,7 +490,6 @@ mod tests {
             max_gain_db: default(1),
             slew_db: default(3) * FRAME_S,
             max_noise_dbfs: default(4),
-            speech_dbfs: default(5),
         }
     }
 
@@ -474,11 +497,11 @@ mod tests {
     fn a_steady_tone_is_brought_to_its_target_at_the_slew_rate() {
         // Sine at -50 dBFS rms after a quiet start: level -> -50, headroom -> 12, so gain -> -5 - 12 + 50 = 33 dB.
         let mut leveller = Leveller::new(settings(), 15.0);
-        leveller.hear(Levels { peak_dbfs: -88.0, rms_dbfs: -83.9, power: NOISE_MIN * 1.01 }, -90.0);
+        leveller.hear(Levels { peak_dbfs: -88.0, rms_dbfs: -83.9, power: NOISE_MIN * 1.01 }, 0.0, -90.0);
         let tone = Levels { peak_dbfs: -47.0, rms_dbfs: -50.0, power: 1e-5 };
         let mut last = leveller.gain_db;
         for n in 0..490 {
-            leveller.hear(tone, -90.0);
+            leveller.hear(tone, 1.0, -90.0);
             let rise = leveller.gain_db - last;
             assert!(rise <= if n == 11 { 0.721 } else { 0.061 }, "{n}: {rise}");
             last = leveller.gain_db;
@@ -488,9 +511,9 @@ mod tests {
 
     #[test]
     fn without_speech_the_gain_never_rises() {
-        let mut leveller = Leveller::new(Settings { speech_dbfs: 10.0, ..settings() }, 15.0);
+        let mut leveller = Leveller::new(settings(), 15.0);
         for _ in 0..1_000 {
-            leveller.hear(Levels { peak_dbfs: -47.0, rms_dbfs: -50.0, power: 1e-5 }, -90.0);
+            leveller.hear(Levels { peak_dbfs: -47.0, rms_dbfs: -50.0, power: 1e-5 }, 0.9, -90.0);
             assert!(leveller.gain_db <= 15.0);
         }
     }

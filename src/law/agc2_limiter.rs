@@ -147,6 +147,8 @@ pub(super) struct HeardParts {
     pub peak_at: [f64; PARTS],
     /// Mean square of each part.
     pub power: [f64; PARTS],
+    /// Samples in the frame.
+    pub sample_len: usize,
 }
 
 /// Cuts a signal into frames of 20 parts.
@@ -162,7 +164,7 @@ pub(super) struct Parts {
     begin: u64,
     peak: f32,
     peak_index: u64,
-    energy: f32,
+    energies: [f32; LANES],
     heard: HeardParts,
 }
 
@@ -177,7 +179,7 @@ impl Parts {
             end: part_samples.ceil() as u64,
             peak: 0.0,
             peak_index: 0,
-            energy: 0.0,
+            energies: [0.0; LANES],
             heard: HeardParts::default(),
         }
     }
@@ -198,8 +200,17 @@ impl Parts {
         let mut rest = drive;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min((self.end - self.seen) as usize));
-            let (mut peaks, mut energies) = ([0f32; LANES], [0f32; LANES]);
-            let (chunks, tail) = now.as_chunks::<LANES>();
+            // Each sample has its lane by its place in the part, so that the sum does not hang on where calls begin.
+            let lane_of = |n: usize| (self.seen - self.begin) as usize + n;
+            let (mut peaks, energies) = ([0f32; LANES], &mut self.energies);
+            let head = (LANES - lane_of(0) % LANES) % LANES;
+            let (first, aligned) = now.split_at(head.min(now.len()));
+            let (chunks, last) = aligned.as_chunks::<LANES>();
+            for (n, x) in first.iter().enumerate() {
+                let x = (x * scale).abs().min(LOUDEST);
+                peaks[0] = peaks[0].max(x);
+                energies[lane_of(n) % LANES] += x * x;
+            }
             for chunk in chunks {
                 for lane in 0..LANES {
                     let x = (chunk[lane] * scale).abs().min(LOUDEST);
@@ -207,19 +218,17 @@ impl Parts {
                     energies[lane] += x * x;
                 }
             }
-            for (lane, x) in tail.iter().enumerate() {
+            for (lane, x) in last.iter().enumerate() {
                 let x = (x * scale).abs().min(LOUDEST);
                 peaks[lane] = peaks[lane].max(x);
                 energies[lane] += x * x;
             }
             let peak = peaks.iter().fold(0f32, |a, &b| a.max(b));
-            let energy = energies.iter().sum::<f32>();
             if peak > self.peak {
                 self.peak = peak;
                 let at = now.iter().position(|&x| (x * scale).abs().min(LOUDEST) == peak).unwrap_or(0);
                 self.peak_index = self.seen + at as u64;
             }
-            self.energy += energy;
             self.seen += now.len() as u64;
             rest = later;
             while self.seen == self.end {
@@ -233,11 +242,14 @@ impl Parts {
         let begin = self.index as f64 * self.part_samples;
         self.heard.peak[k] = f64::from(self.peak);
         self.heard.peak_at[k] = ((self.peak_index as f64 - begin) / self.part_samples).clamp(0.0, 1.0);
-        self.heard.power[k] = f64::from(self.energy) / (self.end - self.begin).max(1) as f64;
+        let part_len = (self.end - self.begin) as usize;
+        self.heard.sample_len = if k == 0 { part_len } else { self.heard.sample_len + part_len };
+        let energy = self.energies.iter().sum::<f32>();
+        self.heard.power[k] = f64::from(energy) / part_len.max(1) as f64;
         self.index += 1;
         self.begin = self.end;
         self.end = ((self.index + 1) as f64 * self.part_samples).ceil() as u64;
-        (self.peak, self.energy) = (0.0, 0.0);
+        (self.peak, self.energies) = (0.0, [0.0; LANES]);
         if k == PARTS - 1 {
             sink(&self.heard);
         }

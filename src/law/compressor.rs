@@ -16,6 +16,7 @@
 //! Attack and release are time constants of one-pole smoothers (to 63 %). Programs often print other times: ffmpeg's
 //! `attack=10` (milliseconds) is a time constant of 2.5 ms.
 
+use super::rounded::{exp, log10};
 use super::together::{HopSums, LANES};
 use super::{GainControl, Law, Parameter, Scale};
 
@@ -93,8 +94,9 @@ static PARAMETERS: [Parameter; 6] = [
     parameter("rms_s", "s", [0.0005, 0.005, 0.05], Scale::Log, "averaging time of the power before the curve"),
 ];
 
-/// Middle and spread of what compressors have: knee in dB, attack and release in s (spread as a factor). Phones attack in 5 to
-/// 17 ms and release in 30 to 400; knees are 0 to 12 dB wide.
+/// Middle and spread of what compressors have: knee in dB, attack and release in s (spread as a factor). Phones and camcorders
+/// were measured to attack in 5 to 17 ms and to release in 30 to 400 (University of Salford, the Good Recording Project); knees are
+/// 0 to 12 dB wide.
 const ORDINARY: [(usize, (f64, f64)); 3] = [(2, (6.0, 6.0)), (3, (0.006, 4.0)), (4, (0.2, 4.0))];
 /// What a constant costs that lies one spread off, in points of misfit: half a unit of logarithmic likelihood, at fifty
 /// points for each (a note counts for dozens of points).
@@ -282,8 +284,7 @@ impl Curve {
         let over = level_db - self.threshold_db;
         let half = 0.5 * self.knee_db;
         if over <= -half {
-            // No compressor expands, and zero times its silence must not become minus zero.
-            if self.expansion > 0.0 { (self.expansion * over).max(-WIDEST_EXPANSION_DB) } else { 0.0 }
+            (self.expansion * over).max(-WIDEST_EXPANSION_DB)
         } else if over >= half {
             -self.slope * over
         } else {
@@ -306,16 +307,6 @@ impl Curve {
 }
 
 const LN_10_OVER_20: f32 = std::f32::consts::LN_10 / 20.0;
-
-/// By way of doubles: the last bits of a single-precision logarithm differ from machine to machine.
-fn log10(x: f32) -> f32 {
-    f64::from(x).log10() as f32
-}
-
-/// By way of doubles, as [`log10`].
-fn exp(x: f32) -> f32 {
-    f64::from(x).exp() as f32
-}
 
 /// Smooths the level before the curve: [`Smoothed::Power`] and [`Smoothed::Magnitude`].
 #[derive(Debug, Clone)]

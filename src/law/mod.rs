@@ -22,6 +22,7 @@ mod agc1_slider;
 mod agc1_voice;
 mod agc2_adaptive;
 mod agc2_limiter;
+mod agc2_voice;
 mod band_edge;
 mod block_means;
 mod ceiling;
@@ -30,6 +31,7 @@ mod feedback;
 mod leveller;
 pub mod limiter;
 mod normaliser;
+mod rounded;
 mod speex;
 mod together;
 
@@ -124,6 +126,12 @@ pub trait Law: std::fmt::Debug + Send + Sync {
     /// Whether it says nothing at all without its landings: it is then not searched by running it backwards.
     fn needs_landings(&self) -> bool {
         false
+    }
+
+    /// Whether its constants are searched. Where not, only published devices are tried, as long as other laws are: decays that tell
+    /// little cannot choose from many.
+    fn is_searched(&self) -> bool {
+        true
     }
 
     /// What each constant usually is, for devices that share one published implementation; empty for other laws.
@@ -340,14 +348,14 @@ pub fn families() -> Vec<Arc<dyn Law>> {
     out
 }
 
-/// The law families that are searched where nothing is known of the device.
+/// The law families that are tried where nothing is known of the device.
 #[must_use]
 pub fn searched() -> Vec<Arc<dyn Law>> {
     families().into_iter().filter(|law| SEARCHED.contains(&law.name())).collect()
 }
 
 /// Names of the families in [`searched`].
-const SEARCHED: [&str; 11] = [
+const SEARCHED: [&str; 12] = [
     "compressor",
     "compressor-peak",
     "compressor-gain-db",
@@ -359,6 +367,7 @@ const SEARCHED: [&str; 11] = [
     "agc1-fixed",
     "agc1-adaptive",
     "agc1-analog",
+    "agc2-adaptive",
 ];
 
 /// Which way a law runs.

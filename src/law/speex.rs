@@ -27,6 +27,7 @@
 mod frames;
 mod speech;
 
+use super::rounded::exp;
 use super::{GainControl, Habit, Law, Listened, Parameter, Scale};
 use frames::Recording;
 use realfft::num_complex::Complex;
@@ -208,11 +209,6 @@ fn device_rate_index(values: &[f64]) -> usize {
     let nearest = (0..DEVICE_RATES_HZ.len())
         .min_by(|&a, &b| distance(DEVICE_RATES_HZ[a]).total_cmp(&distance(DEVICE_RATES_HZ[b])));
     nearest.unwrap_or(DEVICE_RATES_HZ.len() - 1)
-}
-
-/// By way of doubles: the last bits of a single-precision exponential differ from machine to machine.
-fn exp(x: f32) -> f32 {
-    f64::from(x).exp() as f32
 }
 
 /// The value of a parameter, clamped; the default where it is missing or not finite.

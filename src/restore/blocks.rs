@@ -1,16 +1,16 @@
-//! The same restoration of a recording that need not be in memory: block by block, as often as somebody asks.
+//! The restoration of a recording that need not be in memory: block by block, as often as somebody asks.
 //!
-//! The blocks are bit for bit those of [`super::restore`], but for laws with landings, which are followed in pieces of a
-//! minute and a half that each begin ten seconds early.
+//! Of a recording that is held ([`sound::is_held`]), the law is followed once and its gains are kept. Of a longer one it is
+//! followed at every round, landings in pieces of a minute and a half that each begin ten seconds early.
 
-use super::{Curve, Level, Meter, divide, is_undone, law_named, overall_gain_db, turn_down};
+use super::{Curve, Level, Meter, divide, gains_of_law, is_undone, law_named, overall_gain_db, turn_down};
 use crate::analysis::{Analysis, GainCurve};
 use crate::analyze::Config;
-use crate::analyze::pieces::{TakeBlock, each_block, frame_pieces, landed_piece};
+use crate::analyze::pieces::{each_block, frame_pieces, landed_piece};
 use crate::error::Error;
 use crate::law::{self, GainControl, Law, LawFit};
 use crate::progress::{Observer, Stage};
-use crate::sound::Sound;
+use crate::sound::{self, Sound};
 use crate::stft::Stft;
 use crate::units::db_from_amplitude;
 use std::sync::Arc;
@@ -46,12 +46,18 @@ enum Undo {
     Nothing,
     Law(Arc<dyn Law>, Vec<f64>),
     Landed(Arc<dyn Law>, LawFit, Stft),
+    /// A law that was followed: the gain of every sample.
+    Followed(Vec<f32>),
     Curve(Curve),
 }
 
 impl Undo {
     fn of_law(fit: &LawFit, sound: &dyn Sound, config: &Config) -> Result<Self, Error> {
         let law = Arc::clone(law_named(fit, &config.fit.laws)?);
+        if sound::is_held(sound) {
+            let drive = law::drive(sound::held(sound, 0..sound.sample_len())?.channels());
+            return Ok(Self::Followed(gains_of_law(law.as_ref(), fit, f64::from(sound.sample_rate_hz()), &drive)));
+        }
         let stft = Stft::new(&config.stft, f64::from(sound.sample_rate_hz()))?;
         if fit.landings.is_empty() || !law.has_ceiling() || stft.frame_len(sound.sample_len()) == 0 {
             return Ok(Self::Law(law, fit.values()));
@@ -60,8 +66,8 @@ impl Undo {
     }
 }
 
-/// As [`super::restore`], of a recording that need not be in memory. The recording is read twice, and for laws twice more,
-/// to know their median gain; every call of [`Restoration::blocks`] reads it again.
+/// As [`super::restore`], of a recording that need not be in memory. It is read once to know the median gain and the true
+/// peak; every call of [`Restoration::blocks`] reads it again.
 ///
 /// # Errors
 /// As [`super::restore`]; [`Error::Io`] where the samples cannot be read, [`Error::Cancelled`] when the observer says so.
@@ -80,15 +86,20 @@ pub fn restore_sound<'a>(
     let mut out = Restoration { sound, undo, median: 1.0, overall_gain_db: 0.0, true_peak_dbtp: 0.0 };
     let go_on =
         |fraction: f64| if observer.progress(Stage::Restore, fraction) { Ok(()) } else { Err(Error::Cancelled) };
-    if matches!(out.undo, Undo::Law(..) | Undo::Landed(..)) {
-        out.median = out.median_gain(&go_on)?;
-    }
     let mut meter = Meter::new(sound.sample_rate_hz(), sound.channel_len())?;
-    out.divided(&mut |start, channels| {
-        go_on(0.5 + 0.5 * start as f64 / sound.sample_len() as f64)?;
+    let mut gains = (!matches!(out.undo, Undo::Nothing | Undo::Curve(_))).then(MedianGain::new);
+    // What the gain's median is turns out only here: until then it counts as 1.
+    out.divided(&mut |start, channels, gain| {
+        go_on(start as f64 / sound.sample_len() as f64)?;
+        if let Some(gains) = &mut gains {
+            gains.hear(gain);
+        }
         meter.hear(channels)
     })?;
-    let peak_dbtp = meter.finish()?;
+    if let Some(gains) = gains {
+        out.median = gains.finish();
+    }
+    let peak_dbtp = meter.finish()? + db_from_amplitude(f64::from(out.median));
     let level = if is_undone { config.restore.level } else { Level::Keep };
     out.overall_gain_db = overall_gain_db(peak_dbtp, level);
     out.true_peak_dbtp = peak_dbtp + out.overall_gain_db;
@@ -125,14 +136,14 @@ impl Restoration<'_> {
     /// # Errors
     /// [`Error::Io`] where the samples cannot be read, [`Error::Invalid`] as [`super::apply_gain`], and whatever `take` says.
     pub fn blocks(&self, take: &mut TakeRestored<'_>) -> Result<(), Error> {
-        self.divided(&mut |_, channels| {
+        self.divided(&mut |_, channels, _| {
             turn_down(channels, self.overall_gain_db);
             take(channels)
         })
     }
 
     /// The recording divided by the gain, before the overall constant.
-    fn divided(&self, take: &mut TakeBlock<'_>) -> Result<(), Error> {
+    fn divided(&self, take: Take<'_>) -> Result<(), Error> {
         let median = self.median;
         self.gains(&mut |start, channels, gain| {
             if !gain.is_empty() {
@@ -141,7 +152,7 @@ impl Restoration<'_> {
                 }
                 divide(channels, gain, start)?;
             }
-            take(start, channels)
+            take(start, channels, gain)
         })
     }
 
@@ -154,6 +165,11 @@ impl Restoration<'_> {
             Undo::Curve(curve) => each_block(sound, BLOCK_SAMPLES, &mut |start, channels| {
                 gain.resize(channels[0].len(), 1.0);
                 curve.fill(start, &mut gain);
+                take(start, channels, &mut gain)
+            }),
+            Undo::Followed(all) => each_block(sound, BLOCK_SAMPLES, &mut |start, channels| {
+                gain.clear();
+                gain.extend_from_slice(&all[start..start + channels[0].len()]);
                 take(start, channels, &mut gain)
             }),
             Undo::Law(law, values) => {
@@ -197,46 +213,38 @@ impl Restoration<'_> {
         }
         Ok(())
     }
-
-    /// The median of all samples' gains: that which [`slice::select_nth_unstable`] finds at the middle of all of them.
-    ///
-    /// Positive floats are in the order of their bits, so that counting their upper bits, and then the lower bits of those
-    /// that share the median's upper ones, is exact.
-    fn median_gain(&self, go_on: &dyn Fn(f64) -> Result<(), Error>) -> Result<f32, Error> {
-        let sample_len = self.sound.sample_len();
-        let middle = (sample_len / 2) as u64;
-        let mut upper = vec![0u64; 1 << (32 - LOWER_BITS)];
-        self.gains(&mut |start, _, gain| {
-            go_on(0.25 * start as f64 / sample_len as f64)?;
-            gain.iter().for_each(|g| upper[(g.to_bits() >> LOWER_BITS) as usize] += 1);
-            Ok(())
-        })?;
-        let (bin, before) = bin_at(&upper, middle);
-        let mut lower = vec![0u64; 1 << LOWER_BITS];
-        self.gains(&mut |start, _, gain| {
-            go_on(0.25 + 0.25 * start as f64 / sample_len as f64)?;
-            let own = gain.iter().map(|g| g.to_bits()).filter(|bits| (bits >> LOWER_BITS) as usize == bin);
-            own.for_each(|bits| lower[(bits & ((1 << LOWER_BITS) - 1)) as usize] += 1);
-            Ok(())
-        })?;
-        let (low, _) = bin_at(&lower, middle - before);
-        Ok(f32::from_bits(((bin as u32) << LOWER_BITS) | low as u32))
-    }
 }
 
-/// Bits that are counted in the second round.
+/// Finds the median of gains that come one after the other, rounded down to eleven binary digits (0.004 dB): it is an overall
+/// volume, which is free.
+///
+/// Positive floats are in the order of their bits, so that counting their upper bits is enough.
+pub(super) struct MedianGain {
+    counts: Vec<u64>,
+}
+
+/// Bits that are not counted.
 const LOWER_BITS: u32 = 12;
 
-/// The bin that holds the value of a rank, and how many values lie before it.
-fn bin_at(counts: &[u64], rank: u64) -> (usize, u64) {
-    let mut before = 0;
-    for (bin, count) in counts.iter().enumerate() {
-        if before + count > rank {
-            return (bin, before);
-        }
-        before += count;
+impl MedianGain {
+    pub(super) fn new() -> Self {
+        Self { counts: vec![0; 1 << (32 - LOWER_BITS)] }
     }
-    (0, 0)
+
+    pub(super) fn hear(&mut self, gains: &[f32]) {
+        gains.iter().for_each(|gain| self.counts[(gain.to_bits() >> LOWER_BITS) as usize] += 1);
+    }
+
+    /// The median; 1 of no gains.
+    pub(super) fn finish(&self) -> f32 {
+        let middle = self.counts.iter().sum::<u64>() / 2;
+        let mut up_to = 0;
+        let holds_it = |count: &u64| {
+            up_to += count;
+            up_to > middle
+        };
+        self.counts.iter().position(holds_it).map_or(1.0, |bin| f32::from_bits((bin as u32) << LOWER_BITS))
+    }
 }
 
 /// The gain curve of a law that is given, as the device's gain at every `hop_s`, offset free; its band is not known.
@@ -305,7 +313,7 @@ mod tests {
     use crate::audio::Audio;
     use crate::law::families;
     use crate::report::specimen;
-    use crate::restore::{RestoreConfig, Trust, restore};
+    use crate::restore::{RestoreConfig, Trust, apply_gain, gain_at_samples, gain_of_law, set_level};
 
     /// Three blocks, the last cut off, in two channels of which either may be the louder.
     fn audio() -> Audio {
@@ -333,13 +341,34 @@ mod tests {
         out
     }
 
+    /// Undone in blocks and all at once.
     fn assert_same(analysis: &Analysis, config: &Config, of: &str) {
         let audio = audio();
-        let whole = restore(&audio, analysis, config).unwrap();
-        let blocks = restore_sound(&audio, analysis, config, &()).unwrap();
-        assert_eq!(blocks.overall_gain_db, whole.overall_gain_db, "{of}");
-        assert_eq!(blocks.true_peak_dbtp, whole.true_peak_dbtp, "{of}");
+        let gain = match &analysis.law {
+            _ if analysis.verdict == Verdict::None => vec![1.0; audio.sample_len()],
+            Some(fit) => gain_of_law(&audio, fit, &config.fit.laws).unwrap(),
+            None => gain_at_samples(&analysis.gain_curve, audio.sample_rate_hz(), audio.sample_len()).unwrap(),
+        };
+        let level = if analysis.verdict == Verdict::None { Level::Keep } else { config.restore.level };
+        let whole = set_level(audio.sample_rate_hz(), apply_gain(&audio, &gain).unwrap(), level).unwrap();
+        let mut blocks = restore_sound(&audio, analysis, config, &()).unwrap();
+        // The peak was measured before the median was known.
+        assert!((blocks.overall_gain_db - whole.overall_gain_db).abs() < 1e-5, "{of}");
+        assert!((blocks.true_peak_dbtp - whole.true_peak_dbtp).abs() < 1e-5, "{of}");
+        blocks.overall_gain_db = whole.overall_gain_db;
         assert!(blocks_of(&blocks) == whole.audio.channels(), "{of}: samples differ");
+    }
+
+    /// The same laws, followed at every round as those of long recordings are.
+    fn assert_followed_alike(fit: &LawFit, config: &Config) {
+        let audio = audio();
+        let law = Arc::clone(law_named(fit, &config.fit.laws).unwrap());
+        let undo = Undo::Law(law, fit.values());
+        let long = Restoration { sound: &audio, undo, median: 1.0, overall_gain_db: 0.0, true_peak_dbtp: 0.0 };
+        let undo = Undo::of_law(fit, &audio, config).unwrap();
+        assert!(matches!(undo, Undo::Followed(_)));
+        let held = Restoration { sound: &audio, undo, median: 1.0, overall_gain_db: 0.0, true_peak_dbtp: 0.0 };
+        assert!(blocks_of(&long) == blocks_of(&held), "{}: samples differ", fit.name);
     }
 
     #[test]
@@ -358,25 +387,27 @@ mod tests {
             };
             let parameters = law.parameters().iter().map(parameter).collect();
             let fit = LawFit { name: law.name().to_owned(), parameters, landings: Vec::new() };
+            assert_followed_alike(&fit, &config);
             assert_same(&Analysis { law: Some(fit), ..curve.clone() }, &config, law.name());
         }
     }
 
     #[test]
-    fn the_median_is_that_of_all_samples() {
-        let audio = audio();
-        let mut analysis = specimen::analysis(&audio, Verdict::Agc, |t| 6.0 * (3.0 * t).sin());
-        analysis.law = None;
-        let restoration = restore_sound(&audio, &analysis, &config(Level::Keep), &()).unwrap();
-        let mut all = Vec::new();
-        restoration
-            .gains(&mut |_, _, gain| {
-                all.extend_from_slice(gain);
-                Ok(())
-            })
-            .unwrap();
-        let middle = all.len() / 2;
-        let expected = *all.select_nth_unstable_by(middle, f32::total_cmp).1;
-        assert_eq!(restoration.median_gain(&|_| Ok(())).unwrap().to_bits(), expected.to_bits());
+    fn the_median_is_that_of_all_gains() {
+        let mut gains = MedianGain::new();
+        assert_eq!(gains.finish(), 1.0);
+        gains.hear(&[3.0, 0.25]);
+        gains.hear(&[1.5]);
+        assert_eq!(gains.finish(), 1.5);
+        gains.hear(&[2.0, 2.0, 2.0]);
+        assert_eq!(gains.finish(), 2.0);
+        let median = |gain: f32| {
+            let mut gains = MedianGain::new();
+            gains.hear(&[gain]);
+            gains.finish()
+        };
+        for gain in [1e-3f32, 0.7, 1.234_567, 1e3] {
+            assert!((0.999_5..=1.0).contains(&(median(gain) / gain)), "{gain}");
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! The restoration of a recording that need not be in memory: block by block, as often as somebody asks.
 //!
-//! Of a recording that is held ([`sound::is_held`]), the law is followed once and its gains are kept. Of a longer one it is
-//! followed at every round, landings in pieces of a minute and a half that each begin ten seconds early.
+//! Of a recording that is held ([`sound::is_held`]), the gains are worked out once and kept. Of a longer one they are worked
+//! out at every round, landings in pieces of a minute and a half that each begin ten seconds early.
 
-use super::{Curve, Level, Meter, divide, gains_of_law, is_undone, law_named, overall_gain_db, turn_down};
+use super::{
+    Curve, Level, Meter, divide, gain_at_samples, gains_of_law, is_undone, law_named, overall_gain_db, turn_down,
+};
 use crate::analysis::{Analysis, GainCurve};
 use crate::analyze::Config;
 use crate::analyze::pieces::{each_block, frame_pieces, landed_piece};
@@ -46,7 +48,7 @@ enum Undo {
     Nothing,
     Law(Arc<dyn Law>, Vec<f64>),
     Landed(Arc<dyn Law>, LawFit, Stft),
-    /// A law that was followed: the gain of every sample.
+    /// A law that was followed, or a curve: the gain of every sample.
     Followed(Vec<f32>),
     Curve(Curve),
 }
@@ -64,6 +66,13 @@ impl Undo {
         }
         Ok(Self::Landed(law, fit.clone(), stft))
     }
+
+    fn of_curve(gain_curve: &GainCurve, sound: &dyn Sound) -> Result<Self, Error> {
+        if sound::is_held(sound) {
+            return Ok(Self::Followed(gain_at_samples(gain_curve, sound.sample_rate_hz(), sound.sample_len())?));
+        }
+        Ok(Self::Curve(Curve::new(gain_curve, sound.sample_rate_hz())?))
+    }
 }
 
 /// As [`super::restore`], of a recording that need not be in memory. It is read once to know the median gain and the true
@@ -80,15 +89,15 @@ pub fn restore_sound<'a>(
     let is_undone = is_undone(analysis, config);
     let undo = match &analysis.law {
         _ if !is_undone => Undo::Nothing,
-        None => Undo::Curve(Curve::new(&analysis.gain_curve, sound.sample_rate_hz())?),
+        None => Undo::of_curve(&analysis.gain_curve, sound)?,
         Some(fit) => Undo::of_law(fit, sound, config)?,
     };
     let mut out = Restoration { sound, undo, median: 1.0, overall_gain_db: 0.0, true_peak_dbtp: 0.0 };
     let go_on =
         |fraction: f64| if observer.progress(Stage::Restore, fraction) { Ok(()) } else { Err(Error::Cancelled) };
     let mut meter = Meter::new(sound.sample_rate_hz(), sound.channel_len())?;
-    let mut gains = (!matches!(out.undo, Undo::Nothing | Undo::Curve(_))).then(MedianGain::new);
-    // What the gain's median is turns out only here: until then it counts as 1.
+    // A law's median gain turns out only here: until then it counts as 1. A curve's level is its own.
+    let mut gains = (is_undone && analysis.law.is_some()).then(MedianGain::new);
     out.divided(&mut |start, channels, gain| {
         go_on(start as f64 / sound.sample_len() as f64)?;
         if let Some(gains) = &mut gains {
@@ -313,7 +322,7 @@ mod tests {
     use crate::audio::Audio;
     use crate::law::families;
     use crate::report::specimen;
-    use crate::restore::{RestoreConfig, Trust, apply_gain, gain_at_samples, gain_of_law, set_level};
+    use crate::restore::{RestoreConfig, Trust, apply_gain, gain_of_law, set_level};
 
     /// Three blocks, the last cut off, in two channels of which either may be the louder.
     fn audio() -> Audio {
@@ -359,16 +368,14 @@ mod tests {
         assert!(blocks_of(&blocks) == whole.audio.channels(), "{of}: samples differ");
     }
 
-    /// The same laws, followed at every round as those of long recordings are.
-    fn assert_followed_alike(fit: &LawFit, config: &Config) {
+    /// Worked out at every round, as it is of long recordings, and kept.
+    fn assert_held_alike(long: Undo, held: Undo, of: &str) {
+        assert!(matches!(held, Undo::Followed(_)), "{of}");
         let audio = audio();
-        let law = Arc::clone(law_named(fit, &config.fit.laws).unwrap());
-        let undo = Undo::Law(law, fit.values());
-        let long = Restoration { sound: &audio, undo, median: 1.0, overall_gain_db: 0.0, true_peak_dbtp: 0.0 };
-        let undo = Undo::of_law(fit, &audio, config).unwrap();
-        assert!(matches!(undo, Undo::Followed(_)));
-        let held = Restoration { sound: &audio, undo, median: 1.0, overall_gain_db: 0.0, true_peak_dbtp: 0.0 };
-        assert!(blocks_of(&long) == blocks_of(&held), "{}: samples differ", fit.name);
+        let blocks = |undo| {
+            blocks_of(&Restoration { sound: &audio, undo, median: 1.0, overall_gain_db: 0.0, true_peak_dbtp: 0.0 })
+        };
+        assert!(blocks(long) == blocks(held), "{of}: samples differ");
     }
 
     #[test]
@@ -376,6 +383,8 @@ mod tests {
         let curve = specimen::analysis(&audio(), Verdict::Agc, |t| 6.0 * (3.0 * t).sin());
         let config = config(Level::KeepBelowMinusOneDbtp);
         assert_same(&Analysis { law: None, ..curve.clone() }, &config, "curve");
+        let by_curve = Curve::new(&curve.gain_curve, audio().sample_rate_hz()).unwrap();
+        assert_held_alike(Undo::Curve(by_curve), Undo::of_curve(&curve.gain_curve, &audio()).unwrap(), "curve");
         assert_same(&Analysis { verdict: Verdict::None, ..curve.clone() }, &config, "nothing");
         for law in families() {
             let parameter = |p: &law::Parameter| law::FittedParameter {
@@ -387,7 +396,8 @@ mod tests {
             };
             let parameters = law.parameters().iter().map(parameter).collect();
             let fit = LawFit { name: law.name().to_owned(), parameters, landings: Vec::new() };
-            assert_followed_alike(&fit, &config);
+            let by_law = Undo::Law(Arc::clone(&law), fit.values());
+            assert_held_alike(by_law, Undo::of_law(&fit, &audio(), &config).unwrap(), law.name());
             assert_same(&Analysis { law: Some(fit), ..curve.clone() }, &config, law.name());
         }
     }

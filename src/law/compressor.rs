@@ -16,7 +16,7 @@
 //! Attack and release are time constants of one-pole smoothers (to 63 %). Programs often print other times: ffmpeg's
 //! `attack=10` (milliseconds) is a time constant of 2.5 ms.
 
-use super::rounded::{exp, log10};
+use super::elementary::{exp, log10};
 use super::together::{HopSums, LANES};
 use super::{GainControl, Law, Parameter, Scale};
 
@@ -171,7 +171,7 @@ impl Law for Compressor {
         match self.smoothed {
             Smoothed::Power | Smoothed::Magnitude => Box::new(self.level_smoother(values, sample_rate_hz)),
             Smoothed::LevelDb | Smoothed::GainDb | Smoothed::Gain => {
-                Box::new(self.curve_smoother(values, sample_rate_hz))
+                Box::new(self.curve_smoothers::<1>(&[values.to_vec()], sample_rate_hz))
             }
         }
     }
@@ -193,15 +193,11 @@ impl Law for Compressor {
                     _ => LevelSmoothers::<LANES>::new(&smoothers).inverse_blocks(recorded, hop_samples),
                 }
             }
-            Smoothed::LevelDb | Smoothed::GainDb | Smoothed::Gain => {
-                let of = |values: &Vec<f64>| self.curve_smoother(values, sample_rate_hz);
-                let smoothers = values.iter().map(of).collect::<Vec<_>>();
-                match smoothers.len() {
-                    1 => CurveSmoothers::<1>::new(&smoothers).inverse_blocks(recorded, hop_samples),
-                    2..=4 => CurveSmoothers::<4>::new(&smoothers).inverse_blocks(recorded, hop_samples),
-                    _ => CurveSmoothers::<LANES>::new(&smoothers).inverse_blocks(recorded, hop_samples),
-                }
-            }
+            Smoothed::LevelDb | Smoothed::GainDb | Smoothed::Gain => match values.len() {
+                1 => self.curve_smoothers::<1>(values, sample_rate_hz).inverse_blocks(recorded, hop_samples),
+                2..=4 => self.curve_smoothers::<4>(values, sample_rate_hz).inverse_blocks(recorded, hop_samples),
+                _ => self.curve_smoothers::<LANES>(values, sample_rate_hz).inverse_blocks(recorded, hop_samples),
+            },
         });
         Some(groups.flatten().collect())
     }
@@ -223,22 +219,28 @@ impl Compressor {
         }
     }
 
-    fn curve_smoother(&self, values: &[f64], sample_rate_hz: f64) -> CurveSmoother {
-        let at = |k| value_at(&PARAMETERS, values, k);
-        let (attack_s, release_s) = (at(3), at(4));
-        CurveSmoother {
-            curve: Curve::of(values, 0.0),
+    /// One to a lane.
+    fn curve_smoothers<const L: usize>(&self, many: &[Vec<f64>], sample_rate_hz: f64) -> CurveSmoothers<L> {
+        let values: [&[f64]; L] = in_lanes(&many.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let pole = |d: usize, rate_hz: f64| values.map(|values| one_pole(value_at(&PARAMETERS, values, d), rate_hz));
+        let step_rate_hz = sample_rate_hz / CURVE_STEP as f64;
+        let state = match self.smoothed {
+            Smoothed::LevelDb => SILENCE_DB,
+            Smoothed::GainDb => 0.0,
+            _ => 1.0,
+        };
+        CurveSmoothers {
             smoothed: self.smoothed,
-            mean: one_pole(at(5), sample_rate_hz),
-            attack: one_pole(attack_s, sample_rate_hz / f64::from(CURVE_STEP)),
-            release: one_pole(release_s, sample_rate_hz / f64::from(CURVE_STEP)),
-            power: 0.0,
-            state: match self.smoothed {
-                Smoothed::LevelDb => SILENCE_DB,
-                Smoothed::GainDb => 0.0,
-                _ => 1.0,
-            },
-            gain: 1.0,
+            len: many.len(),
+            curve: Curves::new(values.map(|values| Curve::of(values, 0.0))),
+            keep: pole(5, sample_rate_hz).map(|mean| 1.0 - mean),
+            keep_step: pole(5, sample_rate_hz).map(|mean| (1.0 - mean).powi(CURVE_STEP as i32)),
+            attack: pole(3, step_rate_hz),
+            release: pole(4, step_rate_hz),
+            heard: [0.0; L],
+            power: [0.0; L],
+            state: [state; L],
+            gain: [1.0; L],
             until_step: 0,
         }
     }
@@ -270,26 +272,32 @@ struct Curve {
     threshold_db: f32,
     slope: f32,
     knee_db: f32,
+    /// `1 / 2w`; 0 where there is no knee.
+    knee_share: f32,
     expansion: f32,
 }
 
 impl Curve {
     fn of(values: &[f64], expansion: f64) -> Self {
         let at = |k| value_at(&PARAMETERS, values, k) as f32;
-        Self { threshold_db: at(0), slope: at(1), knee_db: at(2), expansion: expansion as f32 }
+        let knee_db = at(2);
+        Self {
+            threshold_db: at(0),
+            slope: at(1),
+            knee_db,
+            knee_share: if knee_db > 0.0 { 0.5 / knee_db } else { 0.0 },
+            expansion: expansion as f32,
+        }
     }
 
-    /// Gain in dB at a level in dB.
+    /// Gain in dB at a level in dB. Without branches, so that several become vector instructions.
+    #[inline]
     fn gain_db(&self, level_db: f32) -> f32 {
         let over = level_db - self.threshold_db;
         let half = 0.5 * self.knee_db;
-        if over <= -half {
-            (self.expansion * over).max(-WIDEST_EXPANSION_DB)
-        } else if over >= half {
-            -self.slope * over
-        } else {
-            self.expansion * over - (self.slope + self.expansion) * (over + half) * (over + half) / (2.0 * self.knee_db)
-        }
+        let into_knee = (over + half).clamp(0.0, self.knee_db);
+        let bent = into_knee * into_knee * self.knee_share + (over - half).max(0.0);
+        (self.expansion * over).max(-WIDEST_EXPANSION_DB) - (self.slope + self.expansion) * bent
     }
 
     /// How many dB the gain falls for each dB of level, at a level in dB.
@@ -348,16 +356,21 @@ impl GainControl for LevelSmoother {
 
     fn inverse(&mut self, recorded: &[f32], gain: &mut [f32]) {
         let mut last = self.gain(self.envelope);
+        let steepest = self.curve.slope + self.curve.expansion;
         for (y, g) in recorded.iter().zip(gain) {
             // x = y/g and g depends on x through one smoothing step: contracts fast, as the step is small.
             let mut next = last;
             let mut envelope = self.envelope;
             for _ in 0..12 {
-                envelope = self.smooth(self.envelope, self.heard(y / next));
+                let heard = self.heard(y / next);
+                envelope = self.smooth(self.envelope, heard);
                 let better = self.gain(envelope);
-                let change = (better / next - 1.0).abs();
+                let change = (better - next).abs();
+                // Of an error, the share that is left after a round, times the envelope.
+                let left = steepest * heard * if heard > self.envelope { self.attack } else { self.release };
+                let is_there = left * change < 1e-6 * envelope * next;
                 next = better;
-                if change < 1e-6 {
+                if is_there {
                     break;
                 }
             }
@@ -547,90 +560,140 @@ impl<const L: usize> LevelSmoothers<L> {
 
 /// Samples between evaluations of the curve where it stands before the smoother: the averaged power hardly moves in
 /// between.
-const CURVE_STEP: u8 = 8;
+const CURVE_STEP: usize = 8;
 
-/// Averages the power, then smooths what the logarithm or the curve make of it: [`Smoothed::LevelDb`],
-/// [`Smoothed::GainDb`] and [`Smoothed::Gain`].
+/// Average the power, then smooth what the logarithm or the curve make of it: [`Smoothed::LevelDb`], [`Smoothed::GainDb`] and
+/// [`Smoothed::Gain`]. Several sets of constants side by side.
 #[derive(Debug, Clone)]
-struct CurveSmoother {
-    curve: Curve,
-    smoothed: Smoothed,
-    mean: f32,
-    attack: f32,
-    release: f32,
-    power: f32,
-    /// Level in dB, gain in dB or gain, by form.
-    state: f32,
-    gain: f32,
-    until_step: u8,
-}
-
-impl CurveSmoother {
-    fn step(&mut self) {
-        let level_db = (10.0 * log10(self.power.max(1e-20))).max(SILENCE_DB);
-        let target = match self.smoothed {
-            Smoothed::LevelDb => level_db,
-            Smoothed::GainDb => self.curve.gain_db(level_db),
-            _ => exp(LN_10_OVER_20 * self.curve.gain_db(level_db)),
-        };
-        // A rising level and a falling gain are attacks.
-        let is_attack = (target > self.state) == (self.smoothed == Smoothed::LevelDb);
-        self.state += (target - self.state) * if is_attack { self.attack } else { self.release };
-        self.gain = match self.smoothed {
-            Smoothed::LevelDb => exp(LN_10_OVER_20 * self.curve.gain_db(self.state)),
-            Smoothed::GainDb => exp(LN_10_OVER_20 * self.state),
-            _ => self.state,
-        };
-    }
-
-    fn run(&mut self, samples: &[f32], gain: &mut [f32], is_inverse: bool) {
-        for (x, g) in samples.iter().zip(gain) {
-            if self.until_step == 0 {
-                self.step();
-                self.until_step = CURVE_STEP;
-            }
-            self.until_step -= 1;
-            *g = self.gain;
-            let x = if is_inverse { x / self.gain } else { *x };
-            self.power += ((x * x).min(LOUDEST) - self.power) * self.mean;
-            self.power = self.power.max(1e-20);
-        }
-    }
-}
-
-impl GainControl for CurveSmoother {
-    fn forward(&mut self, drive: &[f32], gain: &mut [f32]) {
-        self.run(drive, gain, false);
-    }
-
-    fn inverse(&mut self, recorded: &[f32], gain: &mut [f32]) {
-        self.run(recorded, gain, true);
-    }
-}
-
-/// Several of them side by side; each does what [`CurveSmoother::run`] does backwards.
 struct CurveSmoothers<const L: usize> {
-    each: [CurveSmoother; L],
+    smoothed: Smoothed,
     /// How many there are; the lanes behind repeat the first.
     len: usize,
-    mean: [f32; L],
+    curve: Curves<L>,
+    /// What the averaged power keeps of itself at each sample, and from one evaluation of the curve to the next.
+    keep: [f32; L],
+    keep_step: [f32; L],
+    attack: [f32; L],
+    release: [f32; L],
+    /// What the samples since the last evaluation of the curve add to the power, before their gain.
+    heard: [f32; L],
     power: [f32; L],
+    /// Level in dB, gain in dB or gain, by form.
+    state: [f32; L],
     gain: [f32; L],
-    until_step: u8,
+    /// Samples until the next evaluation of the curve.
+    until_step: usize,
+}
+
+/// Static curves side by side.
+#[derive(Debug, Clone, Copy)]
+struct Curves<const L: usize> {
+    threshold_db: [f32; L],
+    slope: [f32; L],
+    half_knee_db: [f32; L],
+    knee_share: [f32; L],
+}
+
+impl<const L: usize> Curves<L> {
+    fn new(curves: [Curve; L]) -> Self {
+        Self {
+            threshold_db: curves.map(|c| c.threshold_db),
+            slope: curves.map(|c| c.slope),
+            half_knee_db: curves.map(|c| 0.5 * c.knee_db),
+            knee_share: curves.map(|c| c.knee_share),
+        }
+    }
+
+    /// As [`Curve::gain_db`], without expansion.
+    #[inline]
+    fn gain_db(&self, level_db: &[f32; L]) -> [f32; L] {
+        let mut out = [0f32; L];
+        for k in 0..L {
+            let over = level_db[k] - self.threshold_db[k];
+            let half = self.half_knee_db[k];
+            let into_knee = smaller(larger(over + half, 0.0), 2.0 * half);
+            out[k] = -self.slope[k] * (into_knee * into_knee * self.knee_share[k] + larger(over - half, 0.0));
+        }
+        out
+    }
+}
+
+/// The larger of two numbers; one instruction.
+#[inline]
+fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// The smaller of two numbers; one instruction.
+#[inline]
+fn smaller(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
+#[inline]
+fn gains<const L: usize>(gain_db: &[f32; L]) -> [f32; L] {
+    let mut out = [0f32; L];
+    for k in 0..L {
+        out[k] = exp(LN_10_OVER_20 * gain_db[k]);
+    }
+    out
 }
 
 impl<const L: usize> CurveSmoothers<L> {
-    fn new(smoothers: &[CurveSmoother]) -> Self {
-        let each: [CurveSmoother; L] = in_lanes(smoothers);
-        let mean = std::array::from_fn(|k| each[k].mean);
-        Self { each, len: smoothers.len(), mean, power: [0.0; L], gain: [1.0; L], until_step: 0 }
+    /// Evaluates the curve. Loops over copies: the form that becomes vector instructions.
+    fn step(&mut self, is_inverse: bool) {
+        let Self { smoothed, curve, keep_step, attack, release, heard, mut power, mut state, gain, .. } = *self;
+        let mut level_db = [0f32; L];
+        for k in 0..L {
+            let undo = if is_inverse { 1.0 / (gain[k] * gain[k]) } else { 1.0 };
+            // The floor keeps the recursion out of subnormal numbers, which are slow.
+            power[k] = larger(power[k] * keep_step[k] + smaller(heard[k] * undo, LOUDEST), 1e-20);
+            level_db[k] = larger(10.0 * log10(power[k]), SILENCE_DB);
+        }
+        let target = match smoothed {
+            Smoothed::LevelDb => level_db,
+            Smoothed::GainDb => curve.gain_db(&level_db),
+            _ => gains(&curve.gain_db(&level_db)),
+        };
+        // A rising level and a falling gain are attacks.
+        let is_level = smoothed == Smoothed::LevelDb;
+        let (rising, falling) = if is_level { (attack, release) } else { (release, attack) };
+        for k in 0..L {
+            let step = target[k] - state[k];
+            state[k] += step * if step > 0.0 { rising[k] } else { falling[k] };
+        }
+        self.gain = match smoothed {
+            Smoothed::LevelDb => gains(&curve.gain_db(&state)),
+            Smoothed::GainDb => gains(&state),
+            _ => state,
+        };
+        (self.power, self.state, self.heard) = (power, state, [0.0; L]);
     }
 
-    fn step(&mut self) {
-        for (k, one) in self.each.iter_mut().enumerate() {
-            one.power = self.power[k];
-            one.step();
-            self.gain[k] = one.gain;
+    /// Hears samples up to the next evaluation of the curve: the gain is the same for all of them.
+    fn hear(&mut self, samples: &[f32]) {
+        let Self { keep, mut heard, .. } = *self;
+        for sample in samples {
+            let square = smaller(sample * sample, LOUDEST);
+            for k in 0..L {
+                heard[k] = heard[k] * keep[k] + square * (1.0 - keep[k]);
+            }
+        }
+        self.heard = heard;
+    }
+
+    /// Runs over samples; `take` is told the gain of the next so many.
+    fn run(&mut self, mut samples: &[f32], is_inverse: bool, mut take: impl FnMut(&[f32; L], usize)) {
+        while !samples.is_empty() {
+            if self.until_step == 0 {
+                self.step(is_inverse);
+                self.until_step = CURVE_STEP;
+            }
+            let (now, later) = samples.split_at(samples.len().min(self.until_step));
+            self.until_step -= now.len();
+            take(&self.gain, now.len());
+            self.hear(now);
+            samples = later;
         }
     }
 
@@ -638,24 +701,24 @@ impl<const L: usize> CurveSmoothers<L> {
         let mut out = vec![Vec::with_capacity(recorded.len().div_ceil(hop_samples)); self.len];
         for hop in recorded.chunks(hop_samples) {
             let mut sums = HopSums::<L>::new(hop.len());
-            for y in hop {
-                if self.until_step == 0 {
-                    self.step();
-                    self.until_step = CURVE_STEP;
-                }
-                self.until_step -= 1;
-                sums.add(&self.gain);
-                let x: [f32; L] = std::array::from_fn(|k| y / self.gain[k]);
-                let heard: [f32; L] = std::array::from_fn(|k| (x[k] * x[k]).min(LOUDEST));
-                let power: [f32; L] =
-                    std::array::from_fn(|k| self.power[k] + (heard[k] - self.power[k]) * self.mean[k]);
-                self.power = std::array::from_fn(|k| power[k].max(1e-20));
-            }
+            self.run(hop, true, |gain, len| (0..len).for_each(|_| sums.add(gain)));
             for (out, mean) in out.iter_mut().zip(sums.mean(hop.len())) {
                 out.push(mean);
             }
         }
         out
+    }
+}
+
+impl GainControl for CurveSmoothers<1> {
+    fn forward(&mut self, drive: &[f32], gain: &mut [f32]) {
+        let mut gain = gain.iter_mut();
+        self.run(drive, false, |[now], len| gain.by_ref().take(len).for_each(|g| *g = *now));
+    }
+
+    fn inverse(&mut self, recorded: &[f32], gain: &mut [f32]) {
+        let mut gain = gain.iter_mut();
+        self.run(recorded, true, |[now], len| gain.by_ref().take(len).for_each(|g| *g = *now));
     }
 }
 

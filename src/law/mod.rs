@@ -27,11 +27,11 @@ mod band_edge;
 mod block_means;
 mod ceiling;
 mod compressor;
+mod elementary;
 mod feedback;
 mod leveller;
 pub mod limiter;
 mod normaliser;
-mod rounded;
 mod speex;
 mod together;
 

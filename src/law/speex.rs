@@ -27,7 +27,7 @@
 mod frames;
 mod speech;
 
-use super::rounded::exp;
+use super::elementary::exp;
 use super::{GainControl, Habit, Law, Listened, Parameter, Scale};
 use frames::Recording;
 use realfft::num_complex::Complex;

@@ -1,7 +1,7 @@
 //! The spectral features of 20 ms.
 
 use super::{FEATURES, FRAME, TWO_FRAMES};
-use crate::law::rounded::log10;
+use crate::law::elementary::log10;
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 use std::sync::Arc;
